@@ -1,0 +1,15 @@
+// One process, both ways in: a plain Node must hold a single copy of the package ("module-sync" in its exports).
+const assert = require('node:assert/strict');
+
+async function main() {
+  for (const entry of ['nestjs-breakwater', 'nestjs-breakwater/testing']) {
+    const required = require(entry);
+    const imported = await import(entry);
+    for (const name of Object.keys(required))
+      assert.equal(required[name], imported[name], `${entry} is loaded twice: ${name} differs`);
+  }
+  assert.equal(typeof require('nestjs-breakwater').ResilienceError, 'function');
+  console.log('require() and import() hold the same classes');
+}
+
+void main();
