@@ -1,0 +1,13 @@
+/**
+ * How a protected call ended, as far as its guards are concerned. `ignored` counts neither for nor against the
+ * dependency; a policy's own rejection is no outcome at all.
+ *
+ * @publicApi
+ */
+export type OutcomeKind = 'success' | 'failure' | 'ignored';
+
+/** An outcome and how long it took. */
+export interface Outcome {
+  readonly kind: OutcomeKind;
+  readonly durationMs: number;
+}
