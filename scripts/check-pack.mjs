@@ -16,7 +16,10 @@ status = run(process.execPath, [bin('@arethetypeswrong', 'cli', 'dist', 'index.j
 // A user's CommonJS Jest can run neither of these, and no other check looks inside the files.
 for (const file of readdirSync(join(root, 'dist', 'cjs'), { recursive: true })) {
   if (!file.endsWith('.js')) continue;
-  const code = readFileSync(join(root, 'dist', 'cjs', file), 'utf8').replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '');
+  const code = readFileSync(join(root, 'dist', 'cjs', file), 'utf8').replace(
+    /\/\*[\s\S]*?\*\/|\/\/.*$/gm,
+    '',
+  );
   for (const forbidden of ['import(', 'import.meta'])
     if (code.includes(forbidden)) {
       console.error(`dist/cjs/${file} contains ${forbidden}`);

@@ -5,7 +5,9 @@ import { npm, output, root } from './run.mjs';
 
 /** Builds the library if it is older than its sources; ends the process where that fails. */
 export async function ensureBuilt() {
-  const inputs = ['lib', 'package.json', 'tsconfig.json', 'package-lock.json'].map((name) => join(root, name));
+  const inputs = ['lib', 'package.json', 'tsconfig.json', 'package-lock.json'].map((name) =>
+    join(root, name),
+  );
   const outputs = ['esm', 'cjs'].map((name) => join(root, 'dist', name, 'index.js'));
   const built = Math.min(...outputs.map(changedAt));
   if (built > Math.max(...inputs.map(changedAt))) return;

@@ -14,7 +14,9 @@ const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js');
 let status = run(process.execPath, [...esmJestFlags, jest, ...recordAs('unit'), ...chosen]);
 
 if (chosen.length > 0) {
-  console.log('Tests were chosen by argument: the consumers of the packed build are left out (npm run test:consumers).');
+  console.log(
+    'Tests were chosen by argument: the consumers of the packed build are left out (npm run test:consumers).',
+  );
 } else {
   status = run(process.execPath, [join(root, 'scripts', 'consumers.mjs')]) || status;
   status = refuseSkipped() || status;
