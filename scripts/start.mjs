@@ -18,6 +18,7 @@ buildSample();
 
 // In this very process, so that signals reach the application without a hand between.
 process.setSourceMapsEnabled(true);
+if (process.env.npm_lifecycle_event) stopWithParent();
 process.argv[1] = entry;
 await import(pathToFileURL(entry).href);
 
@@ -28,4 +29,15 @@ function buildSample() {
   const nest = join(root, 'node_modules', '@nestjs', 'cli', 'bin', 'nest.js');
   const status = run(process.execPath, [nest, 'build', 'sample-app']);
   if (status !== 0) process.exit(status);
+}
+
+/** A signal to npm ends the shell that npm put between us, and stops there: take the shell's end for the signal. */
+function stopWithParent() {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    process.kill(process.pid, 'SIGTERM');
+  }, 200);
+  watch.unref();
 }
