@@ -2,22 +2,27 @@ import { performance } from 'node:perf_hooks';
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { Clock } from './clock.js';
 import type { TimerEntry } from './timer-entry.js';
-import { TimerWheel, type NativeTimer } from './timer-wheel.js';
+import { LONGEST_SLEEP_MS, TimerWheel, type TimerHost } from './timer-wheel.js';
 
-const LONGEST_DELAY_MS = 2 ** 31 - 1;
+// From Node's modules, not from the globals: fake timers that somebody's test installs can neither stop this clock nor
+// make it step back. Tests pass a `ManualClock` instead.
+const node: TimerHost = {
+  now: () => performance.now(),
+  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
+  clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),
+};
 
 /**
- * The clock of the running process. It takes time and timers from Node's modules, not from the globals, so that fake
- * timers installed by somebody's test can neither stop it nor make it step back; tests pass a `ManualClock` instead.
+ * The clock of the running process: `performance.now()`, `Date.now()`, and one coarse timer wheel.
  *
  * @publicApi
  */
 export class SystemClock implements Clock {
-  private readonly wheel = new TimerWheel({
-    now: () => performance.now(),
-    setTimeout: (callback, delayMs) => setTimeout(callback, delayMs),
-    clearTimeout: (timer: NativeTimer) => clearTimeout(timer as NodeJS.Timeout),
-  });
+  private readonly wheel: TimerWheel;
+
+  constructor(private readonly host: TimerHost = node) {
+    this.wheel = new TimerWheel(host);
+  }
 
   /** How many coarse timers are armed; for leak tests. */
   get armedTimers(): number {
@@ -25,7 +30,7 @@ export class SystemClock implements Clock {
   }
 
   now(): number {
-    return performance.now();
+    return this.host.now();
   }
 
   wallTime(): number {
@@ -41,20 +46,21 @@ export class SystemClock implements Clock {
   }
 
   delay(delayMs: number, callback: () => void): () => void {
-    const dueAt = performance.now() + delayMs;
+    const { host } = this;
+    const dueAt = host.now() + delayMs;
     // A native timer can wake up to a millisecond early and reaches only 2^31-1 ms: both end in another leg.
     const leg = (): void => {
-      const leftMs = dueAt - performance.now();
+      const leftMs = dueAt - host.now();
       if (leftMs <= 0) callback();
-      else timer = setTimeout(leg, legOf(leftMs));
+      else timer = host.setTimeout(leg, legOf(leftMs));
     };
-    let timer = setTimeout(leg, legOf(delayMs));
-    return () => clearTimeout(timer);
+    let timer = host.setTimeout(leg, legOf(delayMs));
+    return () => host.clearTimeout(timer);
   }
 }
 
 function legOf(leftMs: number): number {
-  return Math.min(Math.ceil(leftMs), LONGEST_DELAY_MS);
+  return Math.min(Math.ceil(leftMs), LONGEST_SLEEP_MS);
 }
 
 /** The clock that policies use unless they are given another: one per loaded copy, so that there is one native timer. */

@@ -24,12 +24,15 @@ export const WHEEL_TICK_MS = 10;
 // was asked for. A power of two makes the conversion exact, so that rounding cannot let an entry run early.
 const SLOT_MS = 8;
 const LEVELS = 5;
+const BITS_PER_LEVEL = 6;
 const SLOTS = 64;
-const SLOT_MASK = SLOTS - 1;
-/** How many ticks one slot of each level spans; the last is the reach of the whole wheel (99 days). */
-const SPANS: readonly number[] = Array.from({ length: LEVELS + 1 }, (_, level) => SLOTS ** level);
-const REACH = SLOTS ** LEVELS;
-const LONGEST_SLEEP_MS = 2 ** 31 - 1;
+const SLOT_MASK = 63;
+/** How many ticks one slot of each level spans. */
+const SPANS = [1, 64, 4_096, 262_144, 16_777_216] as const;
+/** In ticks: 99 days. */
+const REACH = 1_073_741_824;
+/** Beyond this a native timer of Node runs at once. */
+export const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 const NOTHING_TO_WAIT_FOR = Number.POSITIVE_INFINITY;
 const AWAKE = Number.NEGATIVE_INFINITY;
 
@@ -86,16 +89,12 @@ export class TimerWheel {
   private place(entry: TimerEntry, dueTick: number): void {
     const ahead = dueTick - this.current;
     let slot: number;
-    if (ahead <= SLOTS) {
-      slot = (ahead > 0 ? dueTick : this.current + 1) & SLOT_MASK;
-    } else if (ahead <= REACH) {
-      let level = 1;
-      while (ahead > (SPANS[level + 1] as number)) level++;
-      slot = slotOf(level, Math.floor(dueTick / (SPANS[level] as number)));
-    } else {
-      // Beyond the wheel: as far out as it reaches, to be placed again from there.
-      slot = slotOf(LEVELS - 1, Math.floor((this.current + REACH) / (SPANS[LEVELS - 1] as number)));
-    }
+    if (ahead <= SLOTS) slot = slotOf(0, ahead > 0 ? dueTick : this.current + 1);
+    else if (ahead <= SPANS[2]) slot = slotOf(1, dueTick);
+    else if (ahead <= SPANS[3]) slot = slotOf(2, dueTick);
+    else if (ahead <= SPANS[4]) slot = slotOf(3, dueTick);
+    // Beyond the wheel: as far out as it reaches, to be placed again from there.
+    else slot = slotOf(4, ahead <= REACH ? dueTick : this.current + REACH);
     linkBefore(this.slots[slot] as TimerList, entry);
   }
 
@@ -139,7 +138,7 @@ export class TimerWheel {
     for (let level = LEVELS - 1; level > 0; level--) {
       const span = SPANS[level] as number;
       if (tick % span !== 0) continue;
-      this.cascading.takeAll(this.slots[slotOf(level, tick / span)] as TimerList);
+      this.cascading.takeAll(this.slots[slotOf(level, tick)] as TimerList);
       for (let entry = this.cascading.first(); entry !== undefined; entry = this.cascading.first()) {
         unlink(entry);
         this.place(entry, tickAt(entry.dueAt));
@@ -176,7 +175,7 @@ export class TimerWheel {
       for (let ahead = 1; ahead <= SLOTS; ahead++) {
         const start = (position + ahead) * span;
         if (start >= next) break;
-        if ((this.slots[slotOf(level, position + ahead)] as TimerList).isEmpty()) continue;
+        if ((this.slots[slotOf(level, start)] as TimerList).isEmpty()) continue;
         next = start;
         break;
       }
@@ -185,8 +184,9 @@ export class TimerWheel {
   }
 }
 
-function slotOf(level: number, position: number): number {
-  return level * SLOTS + (position & SLOT_MASK);
+/** The slot of a level in which a tick lies. The bits that it is read from survive the cut to 32 of them. */
+function slotOf(level: number, tick: number): number {
+  return level * SLOTS + ((tick >> (level * BITS_PER_LEVEL)) & SLOT_MASK);
 }
 
 /** The first tick that is not before `dueAt`; what is out of range of the arithmetic lies past the end of time. */
