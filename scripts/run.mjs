@@ -5,9 +5,6 @@ import { fileURLToPath } from 'node:url';
 /** The repository's folder, without a slash at its end. */
 export const root = fileURLToPath(new URL('..', import.meta.url)).replace(/[\\/]$/, '');
 
-/** Jest in ESM. The consumers, which are CommonJS, run without these. */
-export const esmJestFlags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
-
 /** Runs a program in the foreground and returns its exit code. */
 export function run(program, args, options = {}) {
   const { status, error } = spawnSync(program, args, { cwd: root, stdio: 'inherit', ...options });

@@ -27,7 +27,11 @@ export function readTestResults() {
     return totals;
   }
   for (const file of files) {
-    const run = JSON.parse(readFileSync(join(folder, file), 'utf8'));
+    const run = readRun(join(folder, file));
+    if (!run) {
+      totals.failed += 1;
+      continue;
+    }
     totals.passed += run.numPassedTests;
     // A file that does not load has no tests to count, but it did fail.
     totals.failed += run.numFailedTests + run.numRuntimeErrorTestSuites;
@@ -37,6 +41,15 @@ export function readTestResults() {
           totals.skipped.push(`${test.fullName} (${test.status})`);
   }
   return totals;
+}
+
+/** One run, or undefined where Jest was ended while it wrote. */
+function readRun(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

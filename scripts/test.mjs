@@ -2,16 +2,15 @@
 // With arguments they go to Jest, and only Jest runs: npm test -- test/core
 import { join } from 'node:path';
 import { ensureInstalled } from './install.mjs';
-import { esmJestFlags, root, run } from './run.mjs';
+import { npm, root, run } from './run.mjs';
 import { clearTestResults, readTestResults, recordAs } from './test-results.mjs';
 
 const chosen = process.argv.slice(2);
 
-ensureInstalled();
 clearTestResults();
+ensureInstalled();
 
-const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js');
-let status = run(process.execPath, [...esmJestFlags, jest, ...recordAs('unit'), ...chosen]);
+let status = run(...npm(['run', '--silent', 'test:unit', '--', ...recordAs('unit'), ...chosen]));
 
 if (chosen.length > 0) {
   console.log(

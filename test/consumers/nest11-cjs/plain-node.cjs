@@ -1,8 +1,12 @@
 // One process, both ways in: a plain Node must hold a single copy of the package ("module-sync" in its exports).
 const assert = require('node:assert/strict');
+const { posix } = require('node:path');
+const manifest = require('nestjs-breakwater/package.json');
 
 async function main() {
-  for (const entry of ['nestjs-breakwater', 'nestjs-breakwater/testing']) {
+  for (const path of Object.keys(manifest.exports)) {
+    if (path.endsWith('.json')) continue;
+    const entry = posix.join(manifest.name, path);
     const required = require(entry);
     const imported = await import(entry);
     for (const name of Object.keys(required))
