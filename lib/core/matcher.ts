@@ -178,3 +178,8 @@ function isListOf(value: unknown, isOne: (item: unknown) => boolean): boolean {
 function isText(value: unknown): boolean {
   return typeof value === 'string' && value !== '';
 }
+
+/** {@link compileMatcher} for an option that may be absent. */
+export function compileOptional(matcher: Matcher | undefined): CompiledMatcher | undefined {
+  return matcher === undefined ? undefined : compileMatcher(matcher);
+}

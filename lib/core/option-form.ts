@@ -6,8 +6,8 @@ import type { OptionForm, OptionRow, OptionTable } from './option-row.js';
 export interface FormProblem {
   readonly path: string;
   readonly message: string;
-  /** It is about an option that the table does not have, a sign that another table was meant. */
-  readonly unknown?: true;
+  /** It is about an option unlike any of the table: a sign that another table was meant. */
+  readonly foreign?: boolean;
 }
 
 type TableCheck = (table: OptionTable, value: object, path: string) => readonly FormProblem[];
@@ -28,7 +28,7 @@ export function describeForm(form: OptionForm): string {
     case 'string':
       return 'a non-empty string';
     case 'one-of':
-      return either((form.values ?? []).map((value) => JSON.stringify(value)));
+      return either(quoted(form.values));
     case 'function':
       return 'a function';
     case 'matcher':
@@ -51,7 +51,9 @@ export function formsOf(row: OptionRow): readonly OptionForm[] {
 
 /** What an option accepts, in words that follow "must be". */
 export function acceptedBy(row: OptionRow): string {
-  return either(formsOf(row).map(describeForm));
+  return either(
+    formsOf(row).flatMap((form) => (form.kind === 'one-of' ? quoted(form.values) : [describeForm(form)])),
+  );
 }
 
 /** The full name of an option of a nested table. */
@@ -195,10 +197,18 @@ function problemsOfEntry(
 ): readonly FormProblem[] {
   const at = `${path}.${key}`;
   if (form.values !== undefined && !form.values.includes(key)) {
-    const keys = either(form.values.map((value) => JSON.stringify(value)));
-    return [{ path: at, message: `"${at}" is not possible; the keys of "${path}" are ${keys}.` }];
+    return [
+      {
+        path: at,
+        message: `"${at}" is not possible; a key of "${path}" must be ${either(quoted(form.values))}.`,
+      },
+    ];
   }
   return problemsOfEach(form, item, at, checkTable);
+}
+
+function quoted(values: OptionForm['values'] = []): readonly string[] {
+  return values.map((value) => JSON.stringify(value));
 }
 
 function namesOf(table: OptionTable): string {

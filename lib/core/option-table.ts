@@ -1,5 +1,5 @@
 import { parseDuration } from './duration.js';
-import type { OptionProblem } from './errors.js';
+import { InvalidOptionsError, type OptionProblem } from './errors.js';
 import {
   acceptedBy,
   describeValue,
@@ -78,7 +78,7 @@ function unknownOption(name: string, names: readonly string[], path: string, sub
   return {
     path: inside(path, name),
     message: `"${inside(path, name)}" is not an option of ${subject}; ${hint}`,
-    unknown: true,
+    foreign: meant === undefined,
   };
 }
 
@@ -108,9 +108,9 @@ function nearestProblems(row: OptionRow, value: unknown, path: string): readonly
   return nearest;
 }
 
-/** An unknown option weighs more than any other problem: the user meant the form that has it. */
+/** A foreign option weighs more than any other problem: the user meant the form that has it. */
 function distance(problems: readonly FormProblem[]): number {
-  return problems.reduce((sum, problem) => sum + (problem.unknown ? 1_000 : 1), 0);
+  return problems.reduce((sum, problem) => sum + (problem.foreign ? 1_000 : 1), 0);
 }
 
 function checkNested(table: OptionTable, given: object, path: string): readonly FormProblem[] {
@@ -131,4 +131,9 @@ function resolveValue(form: OptionForm, value: unknown): unknown {
   return Object.fromEntries(
     Object.entries(value as object).map(([key, item]) => [key, resolveValue(each, item)]),
   );
+}
+
+/** @throws {@link InvalidOptionsError} with all of the problems, where there are any. */
+export function refuseProblems(problems: readonly OptionProblem[]): void {
+  if (problems.length > 0) throw new InvalidOptionsError(problems);
 }

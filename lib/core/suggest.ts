@@ -1,7 +1,7 @@
 /** The candidate that somebody who wrote `given` most likely meant; undefined where none is near. */
 export function suggest(given: string, candidates: Iterable<string>): string | undefined {
   let nearest: string | undefined;
-  let least = Math.max(2, Math.floor(given.length / 3)) + 1;
+  let least = Math.max(2, Math.floor(given.length * 0.4)) + 1;
   for (const candidate of candidates) {
     const distance = editDistance(given.toLowerCase(), candidate.toLowerCase());
     if (distance < least && distance < candidate.length) [nearest, least] = [candidate, distance];
