@@ -1,1 +1,10 @@
+export { Priority, type CallInfo, type CallOptions } from './core/call.js';
+export type { Clock, RandomSource } from './core/clock.js';
+export type { Duration } from './core/duration.js';
+export type { PolicyEnvironment } from './core/environment.js';
 export * from './core/errors.js';
+export { EventHub, type PolicyEvent, type PolicyEventListener } from './core/events.js';
+export type { Matcher, MatcherFields, MatcherPart } from './core/matcher.js';
+export type { Policy, PolicyKind } from './core/policy.js';
+export { SystemClock } from './core/system-clock.js';
+export * from './policies/index.js';

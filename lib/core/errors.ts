@@ -62,7 +62,7 @@ export class ResilienceError extends Error {
     if (typeof value !== 'object' || value === null) return false;
     const code = (value as { [BRAND]?: string })[BRAND];
     if (code === undefined) return false;
-    return this === ResilienceError || (this.prototype as { [BRAND]?: string })[BRAND] === code;
+    return this === ResilienceError || (this.prototype as unknown as { [BRAND]?: string })[BRAND] === code;
   }
 }
 
@@ -155,7 +155,7 @@ export class FallbackExhaustedError extends AggregateError implements Resilience
     if (details?.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
   }
 
-  static [Symbol.hasInstance](value: unknown): boolean {
+  static override [Symbol.hasInstance](value: unknown): boolean {
     return value instanceof ResilienceError && value.code === 'FALLBACK_EXHAUSTED';
   }
 }

@@ -1,0 +1,60 @@
+import type { Call, Next } from './call.js';
+import type { ResilienceError } from './errors.js';
+
+/** The kinds of policies, as they appear in options, events and stats. @publicApi */
+export type PolicyKind =
+  | 'fallback'
+  | 'idempotency'
+  | 'timeout'
+  | 'retry'
+  | 'retryBudget'
+  | 'hedge'
+  | 'rateLimit'
+  | 'bulkhead'
+  | 'circuitBreaker'
+  | 'chaos';
+
+/** What all policies have in common. @publicApi */
+export interface Policy {
+  readonly kind: PolicyKind;
+  readonly name: string;
+  /** The numbers of this policy now; taking them changes nothing. */
+  stats(): object;
+  /** Back to how it was when it was made; its options stay. */
+  reset(): void;
+  /** One line for `describe()`: what it is set to do. */
+  describe(): string;
+}
+
+/**
+ * Lets an attempt in and hears how it ended. Guards are synchronous calls inside one shared frame; only a guard that
+ * makes a call wait returns a promise.
+ */
+export interface Guard<P> {
+  readonly policy: Policy;
+  /** Whether it needs to know when an attempt began and ended; where none does, the clock is not read. */
+  readonly timed: boolean;
+  /** Whether its permit comes back when the method itself settles, not when the attempt does. */
+  readonly settlesWithMethod?: boolean;
+  /** Says, without letting anything in, that the call would be refused; asked before any guard is entered. */
+  peek?(call: Call, now: number): ResilienceError | undefined;
+  /** Lets the attempt in, or throws (rejects with) its refusal. */
+  enter(call: Call, now: number): P | Promise<P>;
+  /** The attempt was let in here but refused further in: takes it back, as if it had never come. */
+  cancel(permit: P, call: Call): void;
+  /**
+   * The attempt is over. `result` is what it returned, or what it threw where `ok` is false. A throwing matcher of the
+   * user's may throw out of here, after the permit was given back.
+   */
+  settle(permit: P, call: Call, ok: boolean, result: unknown, startedAt: number, endedAt: number): void;
+}
+
+/** Decides how often, and in whose place, the rest of the pipeline runs. */
+export interface Driver {
+  readonly policy: Policy;
+  run(call: Call, next: Next): Promise<unknown>;
+}
+
+/** A guard among others: whoever composes guards hands permits back without looking at them. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- permits differ by guard, and each gets only its own back
+export type AnyGuard = Guard<any>;

@@ -1,0 +1,226 @@
+import { Priority, type Call, type CallInfo, type CallOptions } from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+import { formatDuration } from '../../core/duration.js';
+import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { BulkheadFullError, withoutStack } from '../../core/errors.js';
+import { executeGuarded } from '../../core/execute.js';
+import type { Guard, Policy } from '../../core/policy.js';
+import { bulkheadSettings, type BulkheadOptions, type BulkheadSettings } from './bulkhead.options.js';
+import { Slots, type RefusalReason, type SlotsObserver } from './slots.js';
+
+/** The numbers of a bulkhead. @publicApi */
+export interface BulkheadStats {
+  readonly name: string;
+  readonly activeCalls: number;
+  readonly queuedCalls: number;
+  readonly maxConcurrent: number;
+  readonly maxQueue: number;
+  readonly availableSlots: number;
+  /** Running calls per 100 slots. */
+  readonly utilizationPercent: number;
+  /** Calls let in, since the start. */
+  readonly totalCalls: number;
+  readonly rejectedCalls: number;
+  /** Why they were rejected. */
+  readonly rejectedBy: Readonly<Record<RefusalReason, number>>;
+  readonly queuedByPriority: Readonly<Record<keyof typeof Priority, number>>;
+  /** Of the calls that waited: how many, how long on average and at most. */
+  readonly waited: { readonly count: number; readonly meanMs: number; readonly maxMs: number };
+  /** Of the calls whose run was timed: how many and how long on average. Never includes the wait. */
+  readonly executed: { readonly count: number; readonly meanMs: number };
+  /** With `key`: how many keys have calls at the moment. */
+  readonly keys?: number;
+}
+
+/**
+ * Lets a bounded number of calls run at once and a bounded number wait, so that one slow dependency cannot take all of
+ * a process. Who waits goes by priority; a slot is held until the method itself has settled, even where its caller has
+ * stopped waiting.
+ *
+ * @example
+ * const reads = new BulkheadPolicy('reads', { maxConcurrent: 20, maxQueue: 50, maxWait: '5s' });
+ * const row = await reads.execute(() => db.find(id), { priority: Priority.HIGH });
+ *
+ * @publicApi
+ */
+export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
+  readonly kind = 'bulkhead';
+  readonly policy = this;
+  readonly timed = false;
+  readonly settlesWithMethod = true;
+  private readonly clock: Clock;
+  private readonly slots: Slots;
+  private readonly keyed = new Map<string, Slots>();
+  private settings: BulkheadSettings;
+  private totalCalls = 0;
+  private rejectedBy = { full: 0, closed: 0, waited: 0, shed: 0, utilisation: 0 };
+  private waits = { count: 0, totalMs: 0, maxMs: 0 };
+  private runs = { count: 0, totalMs: 0 };
+
+  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  constructor(
+    readonly name: string,
+    private options: BulkheadOptions = {},
+    private readonly environment?: PolicyEnvironment,
+  ) {
+    this.settings = bulkheadSettings(options, `bulkhead "${name}"`);
+    this.clock = clockOf(environment);
+    this.slots = new Slots(this.settings, this.clock, this);
+  }
+
+  /**
+   * Runs `fn` when a slot is free.
+   *
+   * @throws {@link BulkheadFullError} without running `fn` where there is neither a slot nor a place to wait, the wait
+   * took longer than `maxWait`, or a call of a higher priority took the place.
+   */
+  execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
+    return executeGuarded(this, fn, options, this.clock);
+  }
+
+  enter(call: Call): Slots | Promise<Slots> {
+    const { settings } = this;
+    const priority =
+      call.options.priority ??
+      (typeof settings.priority === 'function' ? settings.priority(call) : settings.priority);
+    const entered = this.slotsOf(call).enter(call, priority);
+    if (!(entered instanceof Promise)) this.totalCalls++;
+    return entered;
+  }
+
+  cancel(slots: Slots): void {
+    this.totalCalls--;
+    slots.release();
+  }
+
+  settle(
+    slots: Slots,
+    _call: Call,
+    _ok: boolean,
+    _result: unknown,
+    startedAt: number,
+    endedAt: number,
+  ): void {
+    // NaN where nothing in the frame is timed.
+    if (endedAt >= startedAt) {
+      this.runs.count++;
+      this.runs.totalMs += endedAt - startedAt;
+    }
+    slots.release();
+  }
+
+  reset(): void {
+    this.totalCalls = 0;
+    this.rejectedBy = { full: 0, closed: 0, waited: 0, shed: 0, utilisation: 0 };
+    this.waits = { count: 0, totalMs: 0, maxMs: 0 };
+    this.runs = { count: 0, totalMs: 0 };
+  }
+
+  /**
+   * Changes options while it runs. A raised limit starts waiting calls at once; a lowered one lets what runs finish; 0
+   * admits nothing.
+   *
+   * @throws {@link InvalidOptionsError}; the old options then stay in force.
+   */
+  update(options: BulkheadOptions): void {
+    const merged = { ...this.options, ...options };
+    this.settings = bulkheadSettings(merged, `bulkhead "${this.name}"`);
+    this.options = merged;
+    this.slots.configure(this.settings);
+    for (const slots of this.keyed.values()) slots.configure(this.settings);
+  }
+
+  stats(): BulkheadStats {
+    const { settings, slots, waits, runs } = this;
+    let active = slots.running;
+    let queued = slots.queued;
+    const byPriority = slots.queuedByPriority();
+    for (const keyed of this.keyed.values()) {
+      active += keyed.running;
+      queued += keyed.queued;
+      for (const [priority, count] of Object.entries(keyed.queuedByPriority())) {
+        byPriority[priority as keyof typeof Priority] += count;
+      }
+    }
+    const rejected = Object.values(this.rejectedBy).reduce((sum, count) => sum + count, 0);
+    return {
+      name: this.name,
+      activeCalls: active,
+      queuedCalls: queued,
+      maxConcurrent: settings.maxConcurrent,
+      maxQueue: settings.maxQueue,
+      availableSlots: Math.max(0, settings.maxConcurrent - slots.running),
+      utilizationPercent: settings.maxConcurrent === 0 ? 100 : (slots.running * 100) / settings.maxConcurrent,
+      totalCalls: this.totalCalls,
+      rejectedCalls: rejected,
+      rejectedBy: { ...this.rejectedBy },
+      queuedByPriority: byPriority,
+      waited: {
+        count: waits.count,
+        meanMs: waits.count === 0 ? 0 : waits.totalMs / waits.count,
+        maxMs: waits.maxMs,
+      },
+      executed: { count: runs.count, meanMs: runs.count === 0 ? 0 : runs.totalMs / runs.count },
+      ...(settings.key && { keys: this.keyed.size }),
+    };
+  }
+
+  describe(): string {
+    const { settings } = this;
+    return `${settings.maxConcurrent} at once, ${settings.maxQueue} waiting for at most ${formatDuration(settings.maxWaitMs)}`;
+  }
+
+  refusal(reason: RefusalReason, slots: Slots): BulkheadFullError {
+    this.rejectedBy[reason]++;
+    const build = () => new BulkheadFullError(this.refusalMessage(reason, slots), { policy: this.name });
+    const error = this.environment?.stackTraces === true ? build() : withoutStack(build);
+    const events = this.environment?.events;
+    if (events?.active === true) {
+      const details = { reason, error, ...(slots.key !== undefined && { key: slots.key }) };
+      events.emit({ kind: this.kind, policy: this.name, type: 'rejected', at: this.clock.now(), details });
+    }
+    return error;
+  }
+
+  waited(ms: number): void {
+    this.totalCalls++;
+    this.waits.count++;
+    this.waits.totalMs += ms;
+    if (ms > this.waits.maxMs) this.waits.maxMs = ms;
+  }
+
+  private slotsOf(call: Call): Slots {
+    const { key } = this.settings;
+    if (key === undefined) return this.slots;
+    const name = call.options.key ?? key(call);
+    if (name === undefined) return this.slots;
+    let slots = this.keyed.get(name);
+    if (slots === undefined) {
+      slots = new Slots(this.settings, this.clock, this, name);
+      this.keyed.set(name, slots);
+    }
+    return slots;
+  }
+
+  /** A key without calls is forgotten, so that there are never more keys than calls. */
+  emptied(slots: Slots): void {
+    if (slots.key !== undefined) this.keyed.delete(slots.key);
+  }
+
+  private refusalMessage(reason: RefusalReason, slots: Slots): string {
+    const { settings } = this;
+    const name = `Bulkhead "${this.name}"${slots.key === undefined ? '' : ` (key "${slots.key}")`}`;
+    switch (reason) {
+      case 'full':
+        return `${name} is full: ${slots.running} running, ${slots.queued} waiting.`;
+      case 'closed':
+        return `${name} is closed: its limit is 0.`;
+      case 'waited':
+        return `${name} had no free slot within ${formatDuration(settings.maxWaitMs)}.`;
+      case 'shed':
+        return `${name} gave the place of this waiting call to one of a higher priority.`;
+      case 'utilisation':
+        return `${name} is ${Math.round(slots.utilizationPercent)} % used and refuses calls of this priority.`;
+    }
+  }
+}

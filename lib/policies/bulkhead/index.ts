@@ -1,0 +1,2 @@
+export * from './bulkhead.policy.js';
+export type { BulkheadOptions } from './bulkhead.options.js';

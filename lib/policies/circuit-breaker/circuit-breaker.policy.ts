@@ -1,0 +1,327 @@
+import { type Call, type CallInfo, type CallOptions } from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+import { formatDuration } from '../../core/duration.js';
+import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { CircuitOpenError, withoutStack } from '../../core/errors.js';
+import { executeGuarded } from '../../core/execute.js';
+import type { Guard, Policy } from '../../core/policy.js';
+import { classify } from './classification.js';
+import { Circuit, type Admission, type CircuitObserver, type CircuitState } from './circuit.js';
+import {
+  circuitBreakerSettings,
+  type CircuitBreakerOptions,
+  type CircuitSettings,
+} from './circuit-breaker.options.js';
+import { KeyedCircuits } from './keyed-circuits.js';
+import { FAILED, SLOW } from './sliding-window.js';
+
+/** The numbers of a circuit breaker. Percentages are `undefined` below the minimum of calls. @publicApi */
+export interface CircuitBreakerStats {
+  readonly name: string;
+  readonly state: CircuitState;
+  /** Calls let in, since the start. */
+  readonly totalCalls: number;
+  readonly totalSuccesses: number;
+  readonly totalFailures: number;
+  readonly totalIgnored: number;
+  readonly totalSlow: number;
+  readonly totalRejected: number;
+  /** Within the window. */
+  readonly calls: number;
+  readonly failureCount: number;
+  readonly successCount: number;
+  readonly failureRatePercent: number | undefined;
+  readonly slowCallRatePercent: number | undefined;
+  /** Consecutive openings. */
+  readonly openings: number;
+  readonly retryAfterMs: number | undefined;
+  /** ISO time stamps; `undefined` where it has not happened yet. */
+  readonly lastFailureTime: string | undefined;
+  readonly lastOpenTime: string | undefined;
+  readonly lastStateChange: string | undefined;
+  /** Why it is in this state, and who put it there where somebody did. */
+  readonly reason: string | undefined;
+  readonly config: {
+    readonly failureThreshold: number | undefined;
+    readonly minimumCalls: number;
+    readonly windowMs: number | undefined;
+    readonly windowCalls: number | undefined;
+    readonly openDurationMs: number;
+    readonly successThreshold: number;
+  };
+  /** With `key`: the circuits that are not closed, by key, at most 100 of them. */
+  readonly keys?: { readonly count: number; readonly notClosed: Readonly<Record<string, CircuitState>> };
+}
+
+/**
+ * Stops calling what keeps failing. Counts outcomes in a window; past a threshold it opens and refuses calls with
+ * {@link CircuitOpenError}; after the open duration it lets a few probes through and closes or re-opens by how they end.
+ *
+ * After Nygard, *Release It!*, and Resilience4j's count- and time-based windows.
+ *
+ * @example
+ * const breaker = new CircuitBreakerPolicy('payments', { failureRatePercent: 50, window: { calls: 20 }, minimumCalls: 10 });
+ * const receipt = await breaker.execute(() => gateway.charge(order));
+ *
+ * @publicApi
+ */
+export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitObserver {
+  readonly kind = 'circuitBreaker';
+  readonly policy = this;
+  private readonly clock: Clock;
+  private readonly circuit: Circuit;
+  private readonly keyed: KeyedCircuits | undefined;
+  private settings: CircuitSettings;
+  private totalSuccesses = 0;
+  private totalFailures = 0;
+  private totalIgnored = 0;
+  private totalSlow = 0;
+  private totalRejected = 0;
+  private lastFailureAt = Number.NaN;
+  private lastOpenAt = Number.NaN;
+  private lastChangeAt = Number.NaN;
+  private reason: string | undefined;
+
+  /**
+   * @param name - Names it in errors, events and stats.
+   * @throws {@link InvalidOptionsError} naming every option that cannot be.
+   */
+  constructor(
+    readonly name: string,
+    private options: CircuitBreakerOptions = {},
+    private readonly environment?: PolicyEnvironment,
+  ) {
+    this.settings = circuitBreakerSettings(options, `circuit breaker "${name}"`);
+    this.clock = clockOf(environment);
+    this.circuit = new Circuit(this.settings, this.clock, this);
+    if (this.settings.key !== undefined) {
+      this.keyed = new KeyedCircuits(
+        this.settings.maxKeys,
+        (key) => new Circuit(this.settings, this.clock, this, key),
+      );
+    }
+  }
+
+  /** What the next call would find, worked out from the clock. Of a keyed breaker: its shared, unkeyed circuit. */
+  get state(): CircuitState {
+    return this.circuit.state;
+  }
+
+  /** Whether it needs to know when a call began and ended. */
+  get timed(): boolean {
+    return this.settings.timed;
+  }
+
+  /**
+   * Runs `fn` under this breaker alone.
+   *
+   * @throws {@link CircuitOpenError} without running `fn` while open; else what `fn` throws.
+   */
+  execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
+    return executeGuarded(this, fn, options, this.clock);
+  }
+
+  /** Refuses everything until told otherwise. @param reason - Kept for the stats: why, and who. */
+  forceOpen(reason = 'forced open'): void {
+    this.setAll('forced-open', reason);
+  }
+
+  /** Lets everything pass and counts nothing until told otherwise. */
+  disable(reason = 'disabled'): void {
+    this.setAll('disabled', reason);
+  }
+
+  /** Lets everything pass, and only reports when a threshold is crossed. */
+  meterOnly(reason = 'meter only'): void {
+    this.setAll('meter-only', reason);
+  }
+
+  /** Closes it now, with an empty window. */
+  close(reason = 'closed by hand'): void {
+    this.setAll('closed', reason);
+  }
+
+  reset(): void {
+    this.keyed?.clear();
+    this.circuit.set('closed', 'reset');
+    this.totalSuccesses = this.totalFailures = this.totalIgnored = this.totalSlow = this.totalRejected = 0;
+    this.lastFailureAt = this.lastOpenAt = Number.NaN;
+  }
+
+  /**
+   * Changes options while it runs; state and, where the window stays the same, its contents are kept.
+   *
+   * @throws {@link InvalidOptionsError}; the old options then stay in force.
+   */
+  update(options: CircuitBreakerOptions): void {
+    const merged = { ...this.options, ...options };
+    this.settings = circuitBreakerSettings(merged, `circuit breaker "${this.name}"`);
+    this.options = merged;
+    this.circuit.configure(this.settings);
+    this.keyed?.configure(this.settings.maxKeys, (circuit) => circuit.configure(this.settings));
+  }
+
+  peek(call: Call): CircuitOpenError | undefined {
+    const circuit = this.circuitOf(call);
+    return circuit.refuses() ? this.refusal(circuit) : undefined;
+  }
+
+  enter(call: Call): Admission {
+    const circuit = this.circuitOf(call);
+    if (circuit.refuses()) throw this.refusal(circuit);
+    return circuit.admit();
+  }
+
+  cancel(admission: Admission): void {
+    admission.circuit.release(admission);
+  }
+
+  settle(
+    admission: Admission,
+    call: Call,
+    ok: boolean,
+    result: unknown,
+    startedAt: number,
+    endedAt: number,
+  ): void {
+    let kind;
+    try {
+      kind = classify(this.settings, call, ok, result);
+    } catch (error) {
+      this.totalIgnored++;
+      admission.circuit.release(admission);
+      throw error;
+    }
+    if (kind === 'ignored') {
+      this.totalIgnored++;
+      admission.circuit.release(admission);
+      return;
+    }
+    let flags = 0;
+    if (kind === 'success') this.totalSuccesses++;
+    else {
+      this.totalFailures++;
+      this.lastFailureAt = this.clock.wallTime();
+      flags = FAILED;
+    }
+    // Read only where it is asked for: two clock readings are a third of an uncontended call.
+    if (
+      this.settings.slowCallRatePercent !== undefined &&
+      endedAt - startedAt > this.settings.slowCallDurationMs
+    ) {
+      this.totalSlow++;
+      flags |= SLOW;
+    }
+    admission.circuit.record(admission, flags, endedAt);
+  }
+
+  changed(circuit: Circuit, from: CircuitState, to: CircuitState, reason: string): void {
+    this.lastChangeAt = this.clock.wallTime();
+    this.reason = reason;
+    if (to === 'open') this.lastOpenAt = this.lastChangeAt;
+    if (from !== to) this.emit('state-changed', circuit, { from, to, reason });
+  }
+
+  crossed(circuit: Circuit, reason: string): void {
+    this.emit('threshold-crossed', circuit, { reason });
+  }
+
+  stats(): CircuitBreakerStats {
+    const { circuit, settings, clock } = this;
+    const state = circuit.state;
+    const calls = circuit.calls;
+    return {
+      name: this.name,
+      state,
+      totalCalls: this.totalSuccesses + this.totalFailures + this.totalIgnored,
+      totalSuccesses: this.totalSuccesses,
+      totalFailures: this.totalFailures,
+      totalIgnored: this.totalIgnored,
+      totalSlow: this.totalSlow,
+      totalRejected: this.totalRejected,
+      calls,
+      failureCount: circuit.failures,
+      successCount: calls - circuit.failures,
+      failureRatePercent: circuit.failureRatePercent,
+      slowCallRatePercent: circuit.slowCallRatePercent,
+      openings: circuit.openings,
+      retryAfterMs: state === 'open' ? circuit.retryAfterMs(clock.now()) : undefined,
+      lastFailureTime: isoTime(this.lastFailureAt),
+      lastOpenTime: isoTime(this.lastOpenAt),
+      lastStateChange: isoTime(this.lastChangeAt),
+      reason: this.reason,
+      config: {
+        failureThreshold: settings.failureThreshold,
+        minimumCalls: settings.minimumCalls,
+        windowMs: settings.window?.durationMs,
+        windowCalls: settings.window?.calls,
+        openDurationMs: settings.openDuration(1),
+        successThreshold: settings.successThreshold,
+      },
+      ...(this.keyed && { keys: this.keyed.stats() }),
+    };
+  }
+
+  describe(): string {
+    const { settings } = this;
+    const rules = [
+      settings.failureThreshold !== undefined &&
+        `${settings.failureThreshold} ${settings.window ? 'failures' : 'consecutive failures'}`,
+      settings.failureRatePercent !== undefined && `failure rate ${settings.failureRatePercent} %`,
+      settings.slowCallRatePercent !== undefined &&
+        `slow-call rate ${settings.slowCallRatePercent} % over ${formatDuration(settings.slowCallDurationMs)}`,
+    ].filter(Boolean);
+    const window = settings.window?.calls
+      ? ` in ${settings.window.calls} calls`
+      : settings.window?.durationMs
+        ? ` in ${formatDuration(settings.window.durationMs)}`
+        : '';
+    return `opens at ${rules.join(' or ')}${window}, for ${formatDuration(settings.openDuration(1))}`;
+  }
+
+  private circuitOf(call: Call): Circuit {
+    const { key } = this.settings;
+    if (key === undefined || this.keyed === undefined) return this.circuit;
+    const name = call.options.key ?? key(call);
+    return name === undefined ? this.circuit : this.keyed.of(name);
+  }
+
+  private setAll(state: 'closed' | 'forced-open' | 'disabled' | 'meter-only', reason: string): void {
+    this.circuit.set(state, reason);
+    this.keyed?.forEach((circuit) => circuit.set(state, reason));
+  }
+
+  private refusal(circuit: Circuit): CircuitOpenError {
+    this.totalRejected++;
+    const retryAfterMs = circuit.retryAfterMs(this.clock.now());
+    const build = () =>
+      new CircuitOpenError(refusalMessage(this.name, circuit, retryAfterMs), {
+        policy: this.name,
+        retryAfterMs,
+      });
+    const error = this.environment?.stackTraces === true ? build() : withoutStack(build);
+    this.emit('rejected', circuit, { error });
+    return error;
+  }
+
+  private emit(type: string, circuit: Circuit, details: Record<string, unknown>): void {
+    const events = this.environment?.events;
+    if (events?.active !== true) return;
+    if (circuit.key !== undefined) details['key'] = circuit.key;
+    events.emit({ kind: this.kind, policy: this.name, type, at: this.clock.now(), details });
+  }
+}
+
+function refusalMessage(name: string, circuit: Circuit, retryAfterMs: number | undefined): string {
+  const key = circuit.key === undefined ? '' : ` (key "${circuit.key}")`;
+  if (retryAfterMs !== undefined) {
+    return `Circuit breaker "${name}"${key} is open; it lets a probe in after ${formatDuration(retryAfterMs)}.`;
+  }
+  return circuit.state === 'forced-open'
+    ? `Circuit breaker "${name}"${key} was forced open.`
+    : `Circuit breaker "${name}"${key} is half-open and its probes are out.`;
+}
+
+function isoTime(wallTime: number): string | undefined {
+  return Number.isNaN(wallTime) ? undefined : new Date(wallTime).toISOString();
+}

@@ -1,0 +1,303 @@
+import type { Clock } from '../../core/clock.js';
+import {
+  CallsWindow,
+  ConsecutiveWindow,
+  FAILED,
+  SLOW,
+  TimeWindow,
+  type OutcomeWindow,
+} from './sliding-window.js';
+import type { CircuitSettings } from './circuit-breaker.options.js';
+
+/**
+ * - `closed`, `open`, `half-open`: the breaker decides;
+ * - `forced-open`, `disabled`, `meter-only`: an operator decided: refuse all, let all pass uncounted, let all pass and
+ *   only say when a threshold is crossed.
+ *
+ * @publicApi
+ */
+export type CircuitState = 'closed' | 'open' | 'half-open' | 'forced-open' | 'disabled' | 'meter-only';
+
+const MANUAL = ['forced-open', 'disabled', 'meter-only', 'closed', 'open'] as const;
+
+/** The state machine: where each state may go. What is not here throws. */
+export const CIRCUIT_TRANSITIONS: Readonly<Record<CircuitState, readonly CircuitState[]>> = {
+  closed: MANUAL,
+  open: [...MANUAL, 'half-open'],
+  'half-open': MANUAL,
+  'forced-open': MANUAL,
+  disabled: MANUAL,
+  'meter-only': MANUAL,
+};
+
+/**
+ * A permit: what a call was let in under. It belongs to one generation of the circuit, which a transition ends; what
+ * comes back under an older one is stale and decides nothing.
+ */
+export class Admission {
+  /** Of a half-open probe: when it was let in. */
+  startedAt = 0;
+
+  constructor(
+    readonly circuit: Circuit,
+    readonly probe: boolean,
+  ) {}
+}
+
+/** Told of what happens in a circuit. */
+export interface CircuitObserver {
+  changed(circuit: Circuit, from: CircuitState, to: CircuitState, reason: string): void;
+  crossed(circuit: Circuit, reason: string): void;
+}
+
+/**
+ * One circuit: its state, its window, its probes. It needs no timer: what time has done to it is worked out when
+ * somebody asks. State is read and changed without an await in between, so that no call sees the machine move under it.
+ */
+export class Circuit {
+  /** How often it has opened in a row; 0 after it closed. */
+  openings = 0;
+  /** When the last opening began, on the clock's scale. */
+  openedAt = Number.NaN;
+  private current: CircuitState = 'closed';
+  private window: OutcomeWindow;
+  /** The permit of everything but probes; replaced by each transition, which makes older permits stale. */
+  private generation = new Admission(this, false);
+  private openUntil = 0;
+  /** Half-open: the probes that are out, oldest first. */
+  private probes: Set<Admission> | undefined;
+  private probeResults = { recorded: 0, failures: 0, slow: 0 };
+  /** Meter-only: whether a threshold is crossed at the moment. */
+  private above = false;
+
+  constructor(
+    private settings: CircuitSettings,
+    private readonly clock: Clock,
+    private readonly observer: CircuitObserver,
+    /** Which key it stands for, where there are several. */
+    readonly key?: string,
+  ) {
+    this.window = createWindow(settings);
+    if (settings.initialState !== 'closed')
+      this.transition(settings.initialState, clock.now(), 'initial state');
+  }
+
+  /** The state as of now, worked out without changing anything. */
+  get state(): CircuitState {
+    const now = this.clock.now();
+    let state = this.current;
+    if (state === 'half-open') {
+      const reopensAt = this.hungProbeAt();
+      if (now < reopensAt) return 'half-open';
+      state = now < reopensAt + this.settings.openDuration(this.openings + 1) ? 'open' : 'half-open';
+      return state;
+    }
+    return state === 'open' && now >= this.openUntil ? 'half-open' : state;
+  }
+
+  /** Whether nothing would be lost with it: closed, nothing counted, nothing running that it knows of. */
+  get idle(): boolean {
+    if (this.current !== 'closed') return false;
+    this.window.advance(this.clock.now());
+    return this.window.failures === 0 && (this.settings.minimumCalls === 0 || this.window.calls === 0);
+  }
+
+  get calls(): number {
+    this.window.advance(this.clock.now());
+    return this.window.calls;
+  }
+
+  get failures(): number {
+    this.window.advance(this.clock.now());
+    return this.window.failures;
+  }
+
+  /** Failures per 100 calls of the window; `undefined` below the minimum of calls. */
+  get failureRatePercent(): number | undefined {
+    return this.rate(this.failures);
+  }
+
+  /** Slow calls per 100 calls of the window; `undefined` below the minimum of calls. */
+  get slowCallRatePercent(): number | undefined {
+    this.window.advance(this.clock.now());
+    return this.rate(this.window.slow);
+  }
+
+  /** Milliseconds until an open circuit lets a probe in; `undefined` where nobody knows. */
+  retryAfterMs(now: number): number | undefined {
+    return this.current === 'open' ? Math.max(0, this.openUntil - now) : undefined;
+  }
+
+  /** Whether a call would be refused now. Does what the clock has made due. */
+  refuses(): boolean {
+    switch (this.current) {
+      case 'closed':
+      case 'disabled':
+      case 'meter-only':
+        return false;
+      case 'forced-open':
+        return true;
+      case 'open':
+      case 'half-open':
+        this.catchUp(this.clock.now());
+        return this.current === 'open' || !this.hasProbePermit();
+    }
+  }
+
+  /** Lets a call in that `refuses()` has just said it would not refuse. */
+  admit(): Admission {
+    if (this.current !== 'half-open') return this.generation;
+    const probe = new Admission(this, true);
+    probe.startedAt = this.clock.now();
+    (this.probes ??= new Set()).add(probe);
+    return probe;
+  }
+
+  /** A call's permit comes back with nothing to count. */
+  release(admission: Admission): void {
+    if (admission.probe) this.probes?.delete(admission);
+  }
+
+  /** A call's permit comes back with what it was. Stale and doubled permits change nothing. */
+  record(admission: Admission, flags: number, now: number): void {
+    if (admission.probe) {
+      if (this.probes?.delete(admission) === true) this.recordProbe(admission, flags);
+      return;
+    }
+    if (admission !== this.generation) return;
+    if (this.current === 'closed') {
+      this.window.record(flags, now);
+      const reason = this.exceeded();
+      if (reason !== undefined) this.open(this.clock.now(), reason);
+    } else if (this.current === 'meter-only') {
+      this.window.record(flags, now);
+      const reason = this.exceeded();
+      if (reason !== undefined && !this.above) this.observer.crossed(this, reason);
+      this.above = reason !== undefined;
+    }
+  }
+
+  /** An operator's decision; cancels whatever was pending. */
+  set(state: 'closed' | 'open' | 'forced-open' | 'disabled' | 'meter-only', reason: string): void {
+    if (state === 'open') this.open(this.clock.now(), reason);
+    else this.transition(state, this.clock.now(), reason);
+  }
+
+  /** Takes new settings over; what the window holds stays where the window is the same. */
+  configure(settings: CircuitSettings): void {
+    const previous = this.settings;
+    this.settings = settings;
+    if (!sameWindow(previous, settings)) this.window = createWindow(settings);
+  }
+
+  private recordProbe(probe: Admission, flags: number): void {
+    const now = this.clock.now();
+    if (now >= probe.startedAt + this.settings.halfOpenMaxDurationMs(this.openings)) {
+      this.open(now, 'a half-open probe did not settle in time');
+      return;
+    }
+    const { settings, probeResults } = this;
+    probeResults.recorded++;
+    if ((flags & FAILED) !== 0) probeResults.failures++;
+    if ((flags & SLOW) !== 0) probeResults.slow++;
+    if (!settings.rateMode) {
+      if (probeResults.failures > 0) this.open(now, 'a half-open probe failed');
+      else if (probeResults.recorded >= settings.successThreshold)
+        this.transition('closed', now, 'probes succeeded');
+      return;
+    }
+    if (probeResults.recorded < settings.probeLimit) return;
+    const percent = 100 / probeResults.recorded;
+    const failed =
+      reaches(probeResults.failures * percent, settings.failureRatePercent) ||
+      (settings.failureRatePercent === undefined && probeResults.failures > 0);
+    if (failed) this.open(now, 'half-open probes failed');
+    else if (reaches(probeResults.slow * percent, settings.slowCallRatePercent))
+      this.open(now, 'half-open probes were slow');
+    else this.transition('closed', now, 'probes succeeded');
+  }
+
+  /** In rate mode permits and results together are bounded; otherwise only what runs at the same time is. */
+  private hasProbePermit(): boolean {
+    const out = this.probes?.size ?? 0;
+    const { settings } = this;
+    if (out >= settings.halfOpenMaxCalls) return false;
+    return !settings.rateMode || out + this.probeResults.recorded < settings.probeLimit;
+  }
+
+  /** Which rule the window breaks, in words. */
+  private exceeded(): string | undefined {
+    const { settings, window } = this;
+    if (window.calls < settings.minimumCalls) return undefined;
+    if (settings.failureThreshold !== undefined && window.failures >= settings.failureThreshold) {
+      return `${window.failures} failures`;
+    }
+    const percent = 100 / window.calls;
+    if (reaches(window.failures * percent, settings.failureRatePercent)) {
+      return `failure rate ${(window.failures * percent).toFixed(1)} %`;
+    }
+    if (reaches(window.slow * percent, settings.slowCallRatePercent)) {
+      return `slow-call rate ${(window.slow * percent).toFixed(1)} %`;
+    }
+    return undefined;
+  }
+
+  private rate(count: number): number | undefined {
+    const { calls } = this.window;
+    return calls === 0 || calls < this.settings.minimumCalls ? undefined : (count * 100) / calls;
+  }
+
+  /** Open → half-open when the wait is over; half-open → open when a probe never came back. */
+  private catchUp(now: number): void {
+    for (;;) {
+      if (this.current === 'open' && now >= this.openUntil) {
+        this.transition('half-open', this.openUntil, 'the open duration is over');
+      }
+      if (this.current !== 'half-open') return;
+      const reopensAt = this.hungProbeAt();
+      if (now < reopensAt) return;
+      this.open(reopensAt, 'a half-open probe did not settle in time');
+    }
+  }
+
+  private hungProbeAt(): number {
+    const oldest = this.probes?.values().next().value;
+    if (oldest === undefined) return Number.POSITIVE_INFINITY;
+    return oldest.startedAt + this.settings.halfOpenMaxDurationMs(this.openings);
+  }
+
+  private open(at: number, reason: string): void {
+    this.openings++;
+    this.openUntil = at + this.settings.openDuration(this.openings);
+    this.transition('open', at, reason);
+  }
+
+  private transition(to: CircuitState, at: number, reason: string): void {
+    const from = this.current;
+    if (!CIRCUIT_TRANSITIONS[from].includes(to))
+      throw new Error(`A circuit cannot go from ${from} to ${to}.`);
+    this.current = to;
+    this.generation = new Admission(this, false);
+    this.probes = undefined;
+    this.above = false;
+    this.probeResults = { recorded: 0, failures: 0, slow: 0 };
+    if (to === 'open') this.openedAt = at;
+    if (to === 'closed') this.openings = 0;
+    if (to !== 'half-open') this.window.clear();
+    this.observer.changed(this, from, to, reason);
+  }
+}
+
+function reaches(ratePercent: number, threshold: number | undefined): boolean {
+  // A rate that equals its threshold counts; the margin takes up the division's rounding.
+  return threshold !== undefined && ratePercent >= threshold - 1e-9;
+}
+
+function createWindow({ window }: CircuitSettings): OutcomeWindow {
+  if (window === undefined) return new ConsecutiveWindow();
+  return window.calls === undefined ? new TimeWindow(window.durationMs) : new CallsWindow(window.calls);
+}
+
+function sameWindow(a: CircuitSettings, b: CircuitSettings): boolean {
+  return a.window?.calls === b.window?.calls && a.window?.durationMs === b.window?.durationMs;
+}

@@ -1,0 +1,260 @@
+import type { Call, Next } from '../../core/call.js';
+import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { FallbackExhaustedError } from '../../core/errors.js';
+import { matchDistance, type Matcher, type MatcherPart } from '../../core/matcher.js';
+import type { Driver, Policy } from '../../core/policy.js';
+import { FALLBACK_LEVELS, FallbackLevel, type FallbackHandler } from './fallback.options.js';
+
+/** An answer, and which level gave it. @publicApi */
+export interface FallbackAnswer<T = unknown> {
+  readonly value: T;
+  readonly level: FallbackLevel;
+  /** Whether any but the primary answered. */
+  readonly degraded: boolean;
+}
+
+/** The numbers of one level. @publicApi */
+export interface FallbackLevelStats {
+  readonly answered: number;
+  readonly failed: number;
+  /** How long it took on average, in milliseconds, when it answered or failed. */
+  readonly meanMs: number;
+  /** Its last error, as text. */
+  readonly lastError: string | undefined;
+}
+
+/** The numbers of a fallback chain. @publicApi */
+export interface FallbackStats {
+  readonly name: string;
+  readonly totalCalls: number;
+  readonly degradedCalls: number;
+  readonly exhaustedCalls: number;
+  readonly levels: Readonly<Partial<Record<FallbackLevel, FallbackLevelStats>>>;
+}
+
+/** What may answer at a level, and for which errors. */
+interface Candidate {
+  readonly handler: FallbackHandler;
+  readonly on: readonly MatcherPart[] | undefined;
+}
+
+interface Level {
+  readonly level: FallbackLevel;
+  readonly candidates: Candidate[];
+  answered: number;
+  failed: number;
+  totalMs: number;
+  lastError: unknown;
+}
+
+/**
+ * Levels that answer one after the other until one succeeds: primary, replica, distributed cache, local cache, backup
+ * service, default. As a policy of a method the primary is the method itself.
+ *
+ * @example
+ * const chain = new FallbackChain('rates')
+ *   .register(FallbackLevel.PRIMARY, () => api.rates())
+ *   .register(FallbackLevel.DEFAULT, () => [])
+ * const { value, level, degraded } = await chain.execute();
+ *
+ * @publicApi
+ */
+export class FallbackChain implements Policy, Driver {
+  readonly kind = 'fallback';
+  readonly policy = this;
+  private readonly byLevel = new Map<FallbackLevel, Level>();
+  private ordered: Level[] = [];
+  private totalCalls = 0;
+  private degradedCalls = 0;
+  private exhaustedCalls = 0;
+
+  constructor(
+    readonly name = 'fallback',
+    private readonly environment?: PolicyEnvironment,
+  ) {}
+
+  /**
+   * Adds what answers at a level: a function of the call's arguments and, after them, the error of the level before.
+   * Where a level has several handlers, the one whose `on` is nearest to the error answers.
+   *
+   * @param on - The errors that it answers for; default all.
+   */
+  register(level: FallbackLevel, handler: FallbackHandler, on?: Matcher): this {
+    const parts =
+      on === undefined ? undefined : Array.isArray(on) ? (on as MatcherPart[]) : [on as MatcherPart];
+    let entry = this.byLevel.get(level);
+    if (entry === undefined) {
+      entry = { level, candidates: [], answered: 0, failed: 0, totalMs: 0, lastError: undefined };
+      this.byLevel.set(level, entry);
+      this.ordered = FALLBACK_LEVELS.flatMap((each) => this.byLevel.get(each) ?? []);
+    }
+    entry.candidates.push({ handler, on: parts });
+    return this;
+  }
+
+  /**
+   * Tries the levels in order. `null` and `undefined` are answers like any other.
+   *
+   * @throws {@link FallbackExhaustedError} with the error of each level, where all failed.
+   */
+  async execute<T = unknown>(...args: unknown[]): Promise<FallbackAnswer<T>> {
+    this.totalCalls++;
+    const errors: unknown[] = [];
+    let last: { error: unknown } | undefined;
+    for (const level of this.ordered) {
+      const handler = pick(level, last);
+      if (handler === undefined) continue;
+      const attempt = await this.tryLevel(level, () => handler(...withError(args, args.length, last)));
+      if (attempt.ok) return this.answer<T>(attempt.value as T, level.level);
+      errors.push(attempt.value);
+      last = { error: attempt.value };
+    }
+    this.exhaustedCalls++;
+    throw this.exhausted(errors);
+  }
+
+  /** As a policy: the rest of the pipeline is the primary. A caller's abort is not answered for. */
+  async run(call: Call, next: Next): Promise<unknown> {
+    this.totalCalls++;
+    const primary = this.primary();
+    let last: { error: unknown };
+    try {
+      const value = await next(call);
+      primary.answered++;
+      return value;
+    } catch (error) {
+      primary.failed++;
+      primary.lastError = error;
+      last = { error };
+    }
+    const first = last.error;
+    const errors = [first];
+    if (call.emitted || call.abortKind === 'caller') throw first;
+    for (const level of this.ordered) {
+      if (level === primary) continue;
+      const handler = pick(level, last);
+      if (handler === undefined) continue;
+      const error = last;
+      const attempt = await this.tryLevel(level, () =>
+        call.runInside(() => handler.apply(call.self, withError(call.args, call.invoke.arity ?? 0, error))),
+      );
+      if (attempt.ok) {
+        call.root.fallbackLevel = level.level;
+        return this.answer(attempt.value, level.level).value;
+      }
+      if (call.emitted) throw attempt.value;
+      errors.push(attempt.value);
+      last = { error: attempt.value };
+    }
+    // Nobody was responsible for this error: it stays what it is.
+    if (errors.length === 1) throw first;
+    this.exhaustedCalls++;
+    throw this.exhausted(errors);
+  }
+
+  reset(): void {
+    this.totalCalls = this.degradedCalls = this.exhaustedCalls = 0;
+    for (const level of this.ordered) {
+      level.answered = level.failed = level.totalMs = 0;
+      level.lastError = undefined;
+    }
+  }
+
+  stats(): FallbackStats {
+    const levels: Partial<Record<FallbackLevel, FallbackLevelStats>> = {};
+    for (const { level, answered, failed, totalMs, lastError } of this.ordered) {
+      const runs = answered + failed;
+      levels[level] = {
+        answered,
+        failed,
+        meanMs: runs === 0 ? 0 : totalMs / runs,
+        lastError: lastError === undefined ? undefined : String(lastError),
+      };
+    }
+    return {
+      name: this.name,
+      totalCalls: this.totalCalls,
+      degradedCalls: this.degradedCalls,
+      exhaustedCalls: this.exhaustedCalls,
+      levels,
+    };
+  }
+
+  describe(): string {
+    return this.ordered.map(({ level }) => level).join(' → ');
+  }
+
+  private primary(): Level {
+    const known = this.byLevel.get(FallbackLevel.PRIMARY);
+    if (known !== undefined) return known;
+    this.register(FallbackLevel.PRIMARY, () => undefined);
+    return this.byLevel.get(FallbackLevel.PRIMARY) as Level;
+  }
+
+  private async tryLevel(level: Level, run: () => unknown): Promise<{ ok: boolean; value: unknown }> {
+    const clock = clockOf(this.environment);
+    const startedAt = clock.now();
+    let ok = true;
+    let value: unknown;
+    try {
+      value = await run();
+      level.answered++;
+    } catch (error) {
+      ok = false;
+      value = error;
+      level.failed++;
+      level.lastError = error;
+    }
+    level.totalMs += clock.now() - startedAt;
+    return { ok, value };
+  }
+
+  private answer<T>(value: T, level: FallbackLevel): FallbackAnswer<T> {
+    const degraded = level !== FallbackLevel.PRIMARY;
+    if (degraded) {
+      this.degradedCalls++;
+      const events = this.environment?.events;
+      if (events?.active === true) {
+        const at = clockOf(this.environment).now();
+        events.emit({ kind: this.kind, policy: this.name, type: 'degraded', at, details: { level } });
+      }
+    }
+    return { value, level, degraded };
+  }
+
+  private exhausted(errors: readonly unknown[]): FallbackExhaustedError {
+    const message = `All ${errors.length} levels of fallback "${this.name}" failed.`;
+    return new FallbackExhaustedError(message, errors, { policy: this.name, cause: errors[0] });
+  }
+}
+
+/** The handler of a level that is nearest to the error; of the first level, where there is no error yet, its first. */
+function pick(level: Level, last: { error: unknown } | undefined): FallbackHandler | undefined {
+  if (last === undefined) return level.candidates[0]?.handler;
+  let best: Candidate | undefined;
+  let nearest = Number.POSITIVE_INFINITY;
+  for (const candidate of level.candidates) {
+    for (const distance of distances(candidate, last.error)) {
+      if (distance >= nearest) continue;
+      best = candidate;
+      nearest = distance;
+    }
+  }
+  return best?.handler;
+}
+
+const ANY_ERROR = Number.MAX_SAFE_INTEGER;
+
+function distances({ on }: Candidate, error: unknown): number[] {
+  if (on === undefined) return [ANY_ERROR];
+  return on.flatMap((part) => matchDistance(part, error) ?? []);
+}
+
+/** The error stands behind the declared parameters, however many of them the caller gave. */
+function withError(args: readonly unknown[], arity: number, last: { error: unknown } | undefined): unknown[] {
+  const all = [...args];
+  if (last === undefined) return all;
+  while (all.length < arity) all.push(undefined);
+  all.push(last.error);
+  return all;
+}

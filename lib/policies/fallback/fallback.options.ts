@@ -1,0 +1,89 @@
+import type { OptionProblem } from '../../core/errors.js';
+import type { Matcher } from '../../core/matcher.js';
+import { checkOptions, defineOptions } from '../../core/option-table.js';
+
+/** The levels of a fallback chain, in the order in which they are tried. @publicApi */
+export enum FallbackLevel {
+  PRIMARY = 'primary',
+  REPLICA = 'replica',
+  DISTRIBUTED_CACHE = 'distributed_cache',
+  LOCAL_CACHE = 'local_cache',
+  BACKUP_SERVICE = 'backup_service',
+  DEFAULT = 'default',
+}
+
+/** All levels, first to last. */
+export const FALLBACK_LEVELS: readonly FallbackLevel[] = Object.values(FallbackLevel);
+
+/**
+ * Answers in the place of a method that failed: gets its arguments and, after them, the error. Written as a method, so
+ * that parameters may be annotated with the types that are known to arrive.
+ *
+ * @publicApi
+ */
+export type FallbackHandler = { answer(...argsAndError: unknown[]): unknown }['answer'];
+
+/** One level of a chain: a function, or the name of a method of the class. @publicApi */
+export interface FallbackStep {
+  readonly level: FallbackLevel;
+  readonly use: FallbackHandler | string;
+}
+
+/** Options of a fallback. @publicApi */
+export interface FallbackOptions {
+  /** What answers: a function, or the name of a method of the class. Runs at level `DEFAULT`. */
+  readonly use?: FallbackHandler | string;
+  /** Several levels, tried in the order of {@link FallbackLevel}. */
+  readonly levels?: readonly FallbackStep[];
+  /** The errors that it answers for. Default: all but the caller's own abort. */
+  readonly on?: Matcher;
+}
+
+/** The options of a fallback, for validation and documentation. */
+export const fallbackTable = defineOptions<FallbackOptions>(
+  {
+    name: 'use',
+    kind: 'function',
+    or: [{ kind: 'string' }],
+    optional: true,
+    sentence:
+      'What answers: a function of the arguments and the error, or the name of a method of the class.',
+  },
+  {
+    name: 'levels',
+    kind: 'list',
+    each: {
+      kind: 'object',
+      fields: defineOptions<FallbackStep>(
+        { name: 'level', kind: 'one-of', values: FALLBACK_LEVELS, sentence: 'Which level it is.' },
+        { name: 'use', kind: 'function', or: [{ kind: 'string' }], sentence: 'What answers at this level.' },
+      ),
+    },
+    optional: true,
+    sentence: 'Several levels, tried in the order primary, replica, caches, backup service, default.',
+  },
+  {
+    name: 'on',
+    kind: 'matcher',
+    optional: true,
+    defaultText: "all but the caller's own abort",
+    sentence: 'The errors that it answers for.',
+  },
+);
+
+/** Everything that is wrong with the options, alone and among each other. */
+export function fallbackProblems(options: FallbackOptions, where: string): OptionProblem[] {
+  const problems = checkOptions(fallbackTable, options, where);
+  if (problems.length > 0) return problems;
+  const { use, levels } = options;
+  if ((use === undefined) === (levels === undefined)) {
+    problems.push({ where, option: 'use', message: 'Exactly one of "use" and "levels" must be given.' });
+  }
+  const seen = new Set<FallbackLevel>();
+  for (const { level } of levels ?? []) {
+    if (seen.has(level))
+      problems.push({ where, option: 'levels', message: `Level "${level}" is given twice.` });
+    seen.add(level);
+  }
+  return problems;
+}

@@ -1,0 +1,8 @@
+export { FallbackChain } from './fallback-chain.js';
+export type { FallbackAnswer, FallbackLevelStats, FallbackStats } from './fallback-chain.js';
+export {
+  FallbackLevel,
+  type FallbackHandler,
+  type FallbackOptions,
+  type FallbackStep,
+} from './fallback.options.js';

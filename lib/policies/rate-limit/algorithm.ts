@@ -1,0 +1,236 @@
+/**
+ * A rate limit's arithmetic over a state of its own. States are plain values that the caller keeps (per key): no timer,
+ * no closure, and the absence of a state means "never used". Times are milliseconds on the monotonic clock.
+ */
+export interface LimitAlgorithm<S> {
+  /** Units at most at one moment. */
+  readonly limit: number;
+  /** The state after taking `cost` units now, or `undefined` where they are not there. */
+  take(state: S | undefined, cost: number, now: number): S | undefined;
+  /** Gives back `cost` units taken at `takenAt`, as if they had never been asked for. */
+  refund(state: S, cost: number, takenAt: number): S;
+  /** How long until `cost` units could be taken, if nobody else took any; `Infinity` for never. */
+  waitMs(state: S | undefined, cost: number, now: number): number;
+  /** Whole units that could be taken now. */
+  remaining(state: S | undefined, now: number): number;
+  /** When the state is worth nothing any more, because it has become that of an unused key; `Infinity` for never. */
+  idleAt(state: S): number;
+}
+
+const US_PER_MS = 1000;
+const US_PER_SECOND = 1_000_000;
+
+/**
+ * Token bucket in its GCRA form (ATM Forum Traffic Management 4.0, the virtual scheduling algorithm): the one number kept
+ * is when the bucket is full again (the theoretical arrival time), so fractions of a token cannot get lost. All in
+ * microseconds, so that common rates have an integer emission interval.
+ */
+export class Gcra implements LimitAlgorithm<number> {
+  private readonly emissionUs: number;
+  private readonly toleranceUs: number;
+
+  constructor(
+    readonly limit: number,
+    perSecond: number,
+  ) {
+    this.emissionUs = US_PER_SECOND / perSecond;
+    this.toleranceUs = this.limit * this.emissionUs;
+  }
+
+  take(fullAt: number | undefined, cost: number, now: number): number | undefined {
+    const nowUs = toUs(now);
+    const next = (fullAt === undefined || fullAt < nowUs ? nowUs : fullAt) + cost * this.emissionUs;
+    return next - nowUs > this.toleranceUs + ROUNDING_US ? undefined : next;
+  }
+
+  refund(fullAt: number, cost: number): number {
+    return fullAt - cost * this.emissionUs;
+  }
+
+  waitMs(fullAt: number | undefined, cost: number, now: number): number {
+    const nowUs = toUs(now);
+    const next = (fullAt === undefined || fullAt < nowUs ? nowUs : fullAt) + cost * this.emissionUs;
+    const waitUs = next - this.toleranceUs - nowUs;
+    return waitUs <= ROUNDING_US ? 0 : waitUs / US_PER_MS;
+  }
+
+  remaining(fullAt: number | undefined, now: number): number {
+    const usedUs = fullAt === undefined ? 0 : Math.max(0, fullAt - toUs(now));
+    return Math.max(0, Math.floor((this.toleranceUs - usedUs + ROUNDING_US) / this.emissionUs));
+  }
+
+  idleAt(fullAt: number): number {
+    return fullAt / US_PER_MS;
+  }
+}
+
+/** What float arithmetic on non-integer emission intervals may be off by. */
+const ROUNDING_US = 1e-3;
+
+function toUs(ms: number): number {
+  return Math.floor(ms * US_PER_MS);
+}
+
+/**
+ * Even spacing: one unit leaves every 1/rate. The state is when the last one has left; a call may go when it has. What
+ * may wait meanwhile is the waiting line's business.
+ */
+export class Pacer implements LimitAlgorithm<number> {
+  private readonly intervalMs: number;
+
+  constructor(
+    readonly limit: number,
+    perSecond: number,
+  ) {
+    this.intervalMs = 1000 / perSecond;
+  }
+
+  take(freeAt: number | undefined, cost: number, now: number): number | undefined {
+    if (freeAt !== undefined && freeAt > now) return undefined;
+    return now + cost * this.intervalMs;
+  }
+
+  refund(freeAt: number, cost: number): number {
+    return freeAt - cost * this.intervalMs;
+  }
+
+  waitMs(freeAt: number | undefined, cost: number, now: number): number {
+    // `cost` counts those ahead too; only they delay the call itself, by all units but its own last one.
+    const start = freeAt === undefined || freeAt < now ? now : freeAt;
+    return start - now + Math.max(0, cost - 1) * this.intervalMs;
+  }
+
+  remaining(freeAt: number | undefined, now: number): number {
+    return freeAt === undefined || freeAt <= now ? 1 : 0;
+  }
+
+  idleAt(freeAt: number): number {
+    return freeAt;
+  }
+}
+
+/** A rate of 0: the burst, once. The state is how many units are gone. */
+export class Allowance implements LimitAlgorithm<number> {
+  constructor(readonly limit: number) {}
+
+  take(used: number | undefined, cost: number): number | undefined {
+    const next = (used ?? 0) + cost;
+    return next > this.limit ? undefined : next;
+  }
+
+  refund(used: number, cost: number): number {
+    return used - cost;
+  }
+
+  waitMs(used: number | undefined, cost: number): number {
+    return (used ?? 0) + cost > this.limit ? Number.POSITIVE_INFINITY : 0;
+  }
+
+  remaining(used: number | undefined): number {
+    return Math.max(0, Math.floor(this.limit - (used ?? 0)));
+  }
+
+  idleAt(used: number): number {
+    return used <= 0 ? 0 : Number.POSITIVE_INFINITY;
+  }
+}
+
+/** Into how many parts a window is cut: a unit frees at most this fraction of the window late, never early. */
+export const WINDOW_SLICES = 32;
+
+/** What one key has used: units per slice, newest slice, their sum. */
+export interface WindowUse {
+  readonly counts: Float64Array;
+  newest: number;
+  total: number;
+}
+
+/**
+ * Sliding window in slices: a unit taken anywhere in a slice counts until a whole window after the slice's end, so no
+ * interval of one window's length ever sees more than `limit`. Only what was admitted counts.
+ */
+export class SlidingWindowAlgorithm implements LimitAlgorithm<WindowUse> {
+  private readonly sliceMs: number;
+  /** One more place than slices: the slice in progress, and those whose window is not over. */
+  private readonly places = WINDOW_SLICES + 1;
+
+  constructor(
+    readonly limit: number,
+    windowMs: number,
+  ) {
+    this.sliceMs = windowMs / WINDOW_SLICES;
+  }
+
+  take(use: WindowUse | undefined, cost: number, now: number): WindowUse | undefined {
+    const slice = this.sliceOf(now);
+    if (use === undefined) {
+      if (cost > this.limit) return undefined;
+      use = { counts: new Float64Array(this.places), newest: slice, total: 0 };
+    } else {
+      this.advance(use, slice);
+      if (use.total + cost > this.limit) return undefined;
+    }
+    use.counts[use.newest % this.places]! += cost;
+    use.total += cost;
+    return use;
+  }
+
+  refund(use: WindowUse, cost: number, takenAt: number): WindowUse {
+    const slice = this.sliceOf(takenAt);
+    if (use.newest - slice < this.places) {
+      use.counts[slice % this.places]! -= cost;
+      use.total -= cost;
+    }
+    return use;
+  }
+
+  waitMs(use: WindowUse | undefined, cost: number, now: number): number {
+    const slice = this.sliceOf(now);
+    if (use !== undefined) this.advance(use, slice);
+    // Whole windows for what exceeds one window's limit, then until enough of the oldest slices have left.
+    const rounds = Math.max(0, Math.ceil(cost / this.limit) - 1);
+    const needed = cost - rounds * this.limit;
+    let free = this.limit - (use?.total ?? 0);
+    if (free >= needed) return rounds === 0 ? 0 : rounds * this.places * this.sliceMs;
+    for (let age = WINDOW_SLICES; age >= 0; age--) {
+      free += (use as WindowUse).counts[this.place(slice - age)] as number;
+      if (free < needed) continue;
+      const leavesAt = (slice - age + this.places) * this.sliceMs;
+      return leavesAt - now + rounds * this.places * this.sliceMs;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  remaining(use: WindowUse | undefined, now: number): number {
+    if (use === undefined) return this.limit;
+    this.advance(use, this.sliceOf(now));
+    return Math.max(0, Math.floor(this.limit - use.total));
+  }
+
+  idleAt(use: WindowUse): number {
+    return use.total <= 0 ? 0 : (use.newest + this.places) * this.sliceMs;
+  }
+
+  private sliceOf(now: number): number {
+    return Math.floor(now / this.sliceMs);
+  }
+
+  private place(slice: number): number {
+    return ((slice % this.places) + this.places) % this.places;
+  }
+
+  private advance(use: WindowUse, slice: number): void {
+    if (slice <= use.newest) return;
+    if (slice - use.newest >= this.places) {
+      use.counts.fill(0);
+      use.total = 0;
+    } else {
+      for (let number = use.newest + 1; number <= slice; number++) {
+        const place = number % this.places;
+        use.total -= use.counts[place] as number;
+        use.counts[place] = 0;
+      }
+    }
+    use.newest = slice;
+  }
+}

@@ -1,0 +1,125 @@
+import type { Clock } from '../../core/clock.js';
+import { systemClock } from '../../core/system-clock.js';
+import type { RateLimitDecision } from '../../core/errors.js';
+import { Allowance, Gcra, Pacer, SlidingWindowAlgorithm, type LimitAlgorithm } from './algorithm.js';
+
+/** What a call is told about a state, once it was asked for `cost` units. */
+export function decisionOf<S>(
+  algorithm: LimitAlgorithm<S>,
+  state: S | undefined,
+  allowed: boolean,
+  cost: number,
+  now: number,
+): RateLimitDecision {
+  const idleAt = state === undefined ? now : algorithm.idleAt(state);
+  return {
+    allowed,
+    remaining: algorithm.remaining(state, now),
+    limit: algorithm.limit,
+    retryAfterMs: allowed ? 0 : algorithm.waitMs(state, cost, now),
+    resetMs: Math.max(0, idleAt - now),
+  };
+}
+
+/** One limit without keys, for use without a policy around it. */
+abstract class SingleLimiter<S> {
+  private state: S | undefined = undefined;
+
+  protected constructor(
+    private readonly algorithm: LimitAlgorithm<S>,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * Takes `cost` units if they are there now.
+   *
+   * @throws RangeError where `cost` could never be served.
+   */
+  tryAcquire(cost = 1): boolean {
+    if (!(cost > 0 && cost <= this.algorithm.limit)) {
+      throw new RangeError(
+        `A cost must be above 0 and at most the capacity of ${this.algorithm.limit}, got ${cost}.`,
+      );
+    }
+    const next = this.algorithm.take(this.state, cost, this.clock.now());
+    if (next === undefined) return false;
+    this.state = next;
+    return true;
+  }
+
+  /** Milliseconds until one unit is there; 0 where one is now, `Infinity` where none ever will be. */
+  retryAfterMs(): number {
+    return this.algorithm.waitMs(this.state, 1, this.clock.now());
+  }
+
+  /** Whole units that could be taken now. */
+  remaining(): number {
+    return this.algorithm.remaining(this.state, this.clock.now());
+  }
+}
+
+/**
+ * `capacity` at once, then `refillPerSecond`; idle time banks no more than `capacity`. Kept as GCRA: one number.
+ *
+ * @example
+ * const bucket = new TokenBucket({ capacity: 100, refillPerSecond: 10 });
+ * if (!bucket.tryAcquire()) return tooManyRequests(bucket.retryAfterMs());
+ *
+ * @publicApi
+ */
+export class TokenBucket extends SingleLimiter<number> {
+  constructor(options: { capacity: number; refillPerSecond: number }, clock: Clock = systemClock) {
+    positive('capacity', options.capacity);
+    notNegative('refillPerSecond', options.refillPerSecond);
+    super(tokenBucket(options.capacity, options.refillPerSecond), clock);
+  }
+}
+
+/**
+ * At most `limit` in any interval of `window` milliseconds; a unit frees up to a 32nd of the window late, never early.
+ *
+ * @publicApi
+ */
+export class SlidingWindow extends SingleLimiter<object> {
+  constructor(options: { limit: number; window: number }, clock: Clock = systemClock) {
+    positive('limit', options.limit);
+    positive('window', options.window);
+    super(
+      new SlidingWindowAlgorithm(options.limit, options.window) as unknown as LimitAlgorithm<object>,
+      clock,
+    );
+  }
+}
+
+/**
+ * A bucket that `leakPerSecond` leave; a call is let in while the bucket has room for it. As a meter it is the token
+ * bucket seen from the other side.
+ *
+ * @publicApi
+ */
+export class LeakyBucket extends SingleLimiter<number> {
+  constructor(options: { capacity: number; leakPerSecond: number }, clock: Clock = systemClock) {
+    positive('capacity', options.capacity);
+    notNegative('leakPerSecond', options.leakPerSecond);
+    super(tokenBucket(options.capacity, options.leakPerSecond), clock);
+  }
+}
+
+/** A burst of `capacity` and a rate; a rate of 0 leaves the burst, once. */
+export function tokenBucket(capacity: number, perSecond: number): LimitAlgorithm<number> {
+  return perSecond === 0 ? new Allowance(capacity) : new Gcra(capacity, perSecond);
+}
+
+/** Even spacing at a rate; a rate of 0 lets out one bucketful, once. */
+export function pacer(capacity: number, perSecond: number): LimitAlgorithm<number> {
+  return perSecond === 0 ? new Allowance(capacity) : new Pacer(capacity, perSecond);
+}
+
+function positive(name: string, value: number): void {
+  if (!(Number.isFinite(value) && value > 0)) throw new RangeError(`${name} must be above 0, got ${value}.`);
+}
+
+function notNegative(name: string, value: number): void {
+  if (!(Number.isFinite(value) && value >= 0))
+    throw new RangeError(`${name} must be at least 0, got ${value}.`);
+}

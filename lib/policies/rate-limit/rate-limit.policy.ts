@@ -1,0 +1,261 @@
+import type { Call, CallInfo, CallOptions } from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+import { formatDuration } from '../../core/duration.js';
+import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { RateLimitExceededError, withoutStack, type RateLimitDecision } from '../../core/errors.js';
+import { executeGuarded } from '../../core/execute.js';
+import type { Guard, Policy } from '../../core/policy.js';
+import type { LimitAlgorithm } from './algorithm.js';
+import { KeyedStates } from './keyed-states.js';
+import { decisionOf } from './limiter.js';
+import { rateLimitSettings, type RateLimitOptions, type RateLimitSettings } from './rate-limit.options.js';
+import { TurnLine } from './turn-line.js';
+
+/** The key of a limit that has none. */
+const ALL = '';
+
+/** The numbers of a rate limiter. @publicApi */
+export interface RateLimitStats {
+  readonly name: string;
+  readonly algorithm: string;
+  readonly limit: number;
+  /** Of the unkeyed limit: whole units left now. */
+  readonly remaining: number;
+  readonly totalAllowed: number;
+  readonly totalRejected: number;
+  /** Calls that wait for their turn now. */
+  readonly waiting: number;
+  /** Keys that are kept at the moment. */
+  readonly keys: number;
+}
+
+/** What was taken, for whom and when, so that it can be given back. */
+interface Taken {
+  readonly place: string;
+  readonly cost: number;
+  readonly at: number;
+}
+
+/**
+ * Lets calls pass at a rate: a token bucket (the default), a sliding window or a leaky bucket, for all calls together or
+ * per key. A call beyond it is refused with {@link RateLimitExceededError}, or waits for its turn for up to `maxWait`.
+ *
+ * @example
+ * const limit = new RateLimitPolicy('search', { capacity: 100, refillPerSecond: 10 });
+ * const hits = await limit.execute(() => search(query), { key: tenant });
+ *
+ * @publicApi
+ */
+export class RateLimitPolicy implements Policy, Guard<Taken> {
+  readonly kind = 'rateLimit';
+  readonly policy = this;
+  readonly timed = true;
+  private readonly clock: Clock;
+  private settings: RateLimitSettings;
+  private algorithm: LimitAlgorithm<unknown>;
+  private states: KeyedStates<unknown>;
+  private readonly lines = new Map<string, TurnLine>();
+  private totalAllowed = 0;
+  private totalRejected = 0;
+  private overflowed = false;
+
+  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  constructor(
+    readonly name: string,
+    private options: RateLimitOptions = {},
+    private readonly environment?: PolicyEnvironment,
+  ) {
+    this.settings = rateLimitSettings(options, `rate limit "${name}"`);
+    this.clock = clockOf(environment);
+    this.algorithm = this.settings.createAlgorithm();
+    this.states = this.createStates();
+  }
+
+  /** Units at most at one moment, or in one window. */
+  get limit(): number {
+    return this.algorithm.limit;
+  }
+
+  /** The window, or how long the whole burst takes to come back; `Infinity` at a rate of 0. In milliseconds. */
+  get windowMs(): number {
+    return this.settings.windowMs;
+  }
+
+  /**
+   * Runs `fn` within the rate.
+   *
+   * @throws {@link RateLimitExceededError} without running `fn`, with `retryAfterMs` and the whole decision.
+   */
+  execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
+    return executeGuarded(this, fn, options, this.clock);
+  }
+
+  /**
+   * Takes `cost` units of `key` now or says when to come back. Never waits.
+   *
+   * @throws RangeError where `cost` is not above 0 or above the limit, so that it could never be served.
+   */
+  decide(key: string = ALL, cost = 1): RateLimitDecision {
+    this.checkCost(cost);
+    const now = this.clock.now();
+    const place = this.states.placeOf(key, now);
+    const allowed = !this.lines.has(place) && this.take(place, cost, now);
+    if (allowed) this.totalAllowed++;
+    else this.totalRejected++;
+    return decisionOf(
+      this.algorithm,
+      this.states.get(place),
+      allowed,
+      cost + (this.lines.get(place)?.cost ?? 0),
+      now,
+    );
+  }
+
+  /** What `key` has left, without taking anything. */
+  look(key: string = ALL): RateLimitDecision {
+    const now = this.clock.now();
+    const state = this.states.get(key);
+    return decisionOf(this.algorithm, state, this.algorithm.waitMs(state, 1, now) === 0, 1, now);
+  }
+
+  enter(call: Call, now: number): Taken | Promise<Taken> {
+    const { settings } = this;
+    const key = call.options.key ?? settings.key?.(call) ?? ALL;
+    const cost =
+      call.options.cost ?? (typeof settings.cost === 'function' ? settings.cost(call) : settings.cost);
+    this.checkCost(cost);
+    const place = this.states.placeOf(key, now);
+    if (!this.lines.has(place) && this.take(place, cost, now)) {
+      this.totalAllowed++;
+      return { place, cost, at: now };
+    }
+    return this.join(call, place, cost, now);
+  }
+
+  cancel(taken: Taken): void {
+    const state = this.states.get(taken.place);
+    if (state === undefined) return;
+    this.totalAllowed--;
+    this.states.set(taken.place, this.algorithm.refund(state, taken.cost, taken.at));
+    this.states.forgetFullness();
+  }
+
+  settle(): void {}
+
+  reset(): void {
+    this.states.clear();
+    this.totalAllowed = this.totalRejected = 0;
+  }
+
+  /**
+   * Changes options while it runs. Where the algorithm and its window stay the same, what was used stays used.
+   *
+   * @throws {@link InvalidOptionsError}; the old options then stay in force.
+   */
+  update(options: RateLimitOptions): void {
+    const merged = { ...this.options, ...options };
+    const settings = rateLimitSettings(merged, `rate limit "${this.name}"`);
+    const previous = this.settings;
+    this.options = merged;
+    this.settings = settings;
+    this.algorithm = settings.createAlgorithm();
+    const before = this.states;
+    this.states = this.createStates();
+    if (previous.stateShape === settings.stateShape) this.states.adopt(before);
+  }
+
+  stats(): RateLimitStats {
+    let waiting = 0;
+    for (const line of this.lines.values()) waiting += line.size;
+    return {
+      name: this.name,
+      algorithm: this.settings.algorithm,
+      limit: this.algorithm.limit,
+      remaining: this.algorithm.remaining(this.states.get(ALL), this.clock.now()),
+      totalAllowed: this.totalAllowed,
+      totalRejected: this.totalRejected,
+      waiting,
+      keys: this.states.size,
+    };
+  }
+
+  describe(): string {
+    const { settings } = this;
+    const wait = settings.maxWaitMs === 0 ? '' : `, waits up to ${formatDuration(settings.maxWaitMs)}`;
+    return `${settings.algorithm}: ${settings.rate}${settings.key || settings.by ? ' per key' : ''}${wait}`;
+  }
+
+  /** The refusal that a decision means. */
+  refusal(decision: RateLimitDecision): RateLimitExceededError {
+    const { retryAfterMs } = decision;
+    const when = Number.isFinite(retryAfterMs) ? `; try again in ${formatDuration(retryAfterMs)}` : '';
+    const details = { policy: this.name, ...(Number.isFinite(retryAfterMs) && { retryAfterMs }) };
+    const build = () =>
+      new RateLimitExceededError(`Rate limit "${this.name}" is used up${when}.`, details, decision);
+    const error = this.environment?.stackTraces === true ? build() : withoutStack(build);
+    const events = this.environment?.events;
+    if (events?.active === true) {
+      events.emit({
+        kind: this.kind,
+        policy: this.name,
+        type: 'rejected',
+        at: this.clock.now(),
+        details: { error },
+      });
+    }
+    return error;
+  }
+
+  private take(place: string, cost: number, now: number): boolean {
+    const next = this.algorithm.take(this.states.get(place), cost, now);
+    if (next === undefined) return false;
+    this.states.set(place, next);
+    return true;
+  }
+
+  /** Waits in line, if the turn can come in time; else refuses at once. */
+  private join(call: Call, place: string, cost: number, now: number): Promise<Taken> {
+    const { settings, algorithm } = this;
+    const line = this.lines.get(place);
+    const state = this.states.get(place);
+    const waitMs = algorithm.waitMs(state, cost + (line?.cost ?? 0), now);
+    const full = line !== undefined && line.size >= settings.maxWaiting;
+    if (full || !(waitMs <= settings.maxWaitMs && Number.isFinite(waitMs))) {
+      this.totalRejected++;
+      throw this.refusal({ ...decisionOf(algorithm, state, false, cost, now), retryAfterMs: waitMs });
+    }
+    return (line ?? this.openLine(place)).join(call, cost).then((at) => {
+      this.totalAllowed++;
+      return { place, cost, at };
+    });
+  }
+
+  private openLine(place: string): TurnLine {
+    const line = new TurnLine(
+      this.clock,
+      (cost, now) => this.take(place, cost, now),
+      (cost, now) => this.algorithm.waitMs(this.states.get(place), cost, now),
+      () => this.lines.delete(place),
+    );
+    this.lines.set(place, line);
+    return line;
+  }
+
+  private createStates(): KeyedStates<unknown> {
+    return new KeyedStates(this.algorithm, this.settings.maxKeys, () => {
+      if (this.overflowed) return;
+      this.overflowed = true;
+      process.emitWarning(
+        `Rate limit "${this.name}" has ${this.settings.maxKeys} keys in use; new keys share one state. Raise "maxKeys".`,
+        'ResilienceWarning',
+      );
+    });
+  }
+
+  private checkCost(cost: number): void {
+    if (cost > 0 && cost <= this.algorithm.limit) return;
+    throw new RangeError(
+      `Rate limit "${this.name}": a cost must be above 0 and at most the limit of ${this.algorithm.limit}, got ${cost}.`,
+    );
+  }
+}

@@ -1,0 +1,89 @@
+import type { AbortListener, Call } from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+
+/** A call that waits for its turn. */
+export class TurnWaiter implements AbortListener {
+  readonly granted: Promise<number>;
+  grant!: (at: number) => void;
+  refuse!: (reason: unknown) => void;
+
+  constructor(
+    readonly call: Call,
+    readonly cost: number,
+    private readonly aborted: (waiter: TurnWaiter) => void,
+  ) {
+    this.granted = new Promise<number>((resolve, reject) => {
+      this.grant = resolve;
+      this.refuse = reject;
+    });
+  }
+
+  onAbort(): void {
+    this.aborted(this);
+  }
+}
+
+/**
+ * Who waits for units of one limit, first come, first served; exists only while somebody waits. One exact timer for the
+ * first in line keeps the process alive. Who aborts gives the turn to the next.
+ */
+export class TurnLine {
+  /** Units that those in line will take. */
+  cost = 0;
+  private readonly waiters: TurnWaiter[] = [];
+  private cancelTimer: (() => void) | undefined;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly take: (cost: number, now: number) => boolean,
+    private readonly waitMs: (cost: number, now: number) => number,
+    private readonly emptied: () => void,
+  ) {}
+
+  get size(): number {
+    return this.waiters.length;
+  }
+
+  join(call: Call, cost: number): Promise<number> {
+    const waiter = new TurnWaiter(call, cost, (gone) => this.leave(gone));
+    this.waiters.push(waiter);
+    this.cost += cost;
+    if (call.cancellable) call.onAbortAdd(waiter);
+    if (this.waiters.length === 1) this.arm();
+    return waiter.granted;
+  }
+
+  private leave(waiter: TurnWaiter): void {
+    const index = this.waiters.indexOf(waiter);
+    this.waiters.splice(index, 1);
+    this.cost -= waiter.cost;
+    waiter.refuse(waiter.call.abortReason);
+    if (index === 0) this.serve();
+  }
+
+  private readonly serve = (): void => {
+    this.cancelTimer?.();
+    this.cancelTimer = undefined;
+    const now = this.clock.now();
+    for (;;) {
+      const first = this.waiters[0];
+      if (first === undefined) {
+        this.emptied();
+        return;
+      }
+      if (!this.take(first.cost, now)) break;
+      this.waiters.shift();
+      this.cost -= first.cost;
+      if (first.call.cancellable) first.call.onAbortRemove(first);
+      first.grant(now);
+    }
+    this.arm();
+  };
+
+  private arm(): void {
+    const first = this.waiters[0] as TurnWaiter;
+    const wait = this.waitMs(first.cost, this.clock.now());
+    // Timers of the host may fire a fraction early; then it is simply armed again.
+    this.cancelTimer = this.clock.delay(wait, this.serve);
+  }
+}

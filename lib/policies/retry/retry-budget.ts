@@ -1,0 +1,244 @@
+import type { Clock } from '../../core/clock.js';
+import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { formatDuration } from '../../core/duration.js';
+import type { Policy } from '../../core/policy.js';
+import {
+  retryBudgetSettings,
+  type RetryBudgetOptions,
+  type RetryBudgetSettings,
+} from './retry-budget.options.js';
+
+const SLICES = 10;
+
+/** The numbers of a retry budget. @publicApi */
+export interface RetryBudgetStats {
+  readonly name: string;
+  /** Calls and retries within the window. */
+  readonly totalRequests: number;
+  readonly currentRetries: number;
+  /** Retries that the window allows at the moment. */
+  readonly maxRetries: number;
+  readonly budgetRemaining: number;
+  /** Retries per 100 that are allowed. */
+  readonly budgetUsedPercent: number;
+  /** Retries per 100 calls, within the window. */
+  readonly retryRatePercent: number;
+  readonly budgetPercent: number | undefined;
+  readonly withinBudget: boolean;
+  readonly windowMs: number;
+  /** Since the start. */
+  readonly totalRetries: number;
+  readonly totalRefused: number;
+}
+
+/**
+ * How many retries (and hedges) a group of calls may add to a dependency: a share of the calls in a sliding window, with
+ * a floor per second, or a fixed number per window. Check and take are one step. After the retry budgets of Finagle.
+ *
+ * @example
+ * const budget = new RetryBudget('payments', { percent: 10, minPerSecond: 1, window: '10s' });
+ *
+ * @publicApi
+ */
+export class RetryBudget implements Policy {
+  readonly kind = 'retryBudget';
+  private readonly clock: Clock;
+  private settings: RetryBudgetSettings;
+  private meter: BudgetMeter;
+  private lastTakenAt = Number.NEGATIVE_INFINITY;
+  private totalRetries = 0;
+  private totalRefused = 0;
+
+  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  constructor(
+    readonly name: string,
+    private options: RetryBudgetOptions = {},
+    environment?: PolicyEnvironment,
+  ) {
+    this.settings = retryBudgetSettings(options, `retry budget "${name}"`);
+    this.clock = clockOf(environment);
+    this.meter = createMeter(this.settings);
+  }
+
+  /** Counts a call; a share of it may be retried. Called once per call, before its first attempt. */
+  deposit(): void {
+    if (this.settings.max === undefined) this.meter.deposit(this.clock.now());
+  }
+
+  /** Whether a retry would be allowed now. */
+  canRetry(): boolean {
+    return this.canRetryAt(this.clock.now());
+  }
+
+  /** Takes one retry if there is one. */
+  tryTake(): boolean {
+    const now = this.clock.now();
+    if (!this.canRetryAt(now)) {
+      this.totalRefused++;
+      return false;
+    }
+    this.meter.take(now);
+    this.lastTakenAt = now;
+    this.totalRetries++;
+    return true;
+  }
+
+  reset(): void {
+    this.meter = createMeter(this.settings);
+    this.lastTakenAt = Number.NEGATIVE_INFINITY;
+    this.totalRetries = this.totalRefused = 0;
+  }
+
+  /**
+   * Changes options while it runs; what was counted in a window of the same length stays counted.
+   *
+   * @throws {@link InvalidOptionsError}; the old options then stay in force.
+   */
+  update(options: RetryBudgetOptions): void {
+    const merged = { ...this.options, ...options };
+    const settings = retryBudgetSettings(merged, `retry budget "${this.name}"`);
+    this.options = merged;
+    this.settings = settings;
+    if (!this.meter.adopt(settings)) this.meter = createMeter(settings);
+  }
+
+  stats(): RetryBudgetStats {
+    const { settings, meter } = this;
+    meter.advance(this.clock.now());
+    const allowed = meter.allowed;
+    return {
+      name: this.name,
+      totalRequests: meter.calls,
+      currentRetries: meter.retries,
+      maxRetries: Math.floor(allowed),
+      budgetRemaining: Math.max(0, Math.floor(allowed - meter.retries)),
+      budgetUsedPercent: allowed === 0 ? 100 : (meter.retries * 100) / allowed,
+      retryRatePercent: meter.calls === 0 ? 0 : (meter.retries * 100) / meter.calls,
+      budgetPercent: settings.max === undefined ? settings.percent : undefined,
+      withinBudget: meter.retries <= allowed,
+      windowMs: settings.windowMs,
+      totalRetries: this.totalRetries,
+      totalRefused: this.totalRefused,
+    };
+  }
+
+  describe(): string {
+    const { settings } = this;
+    return settings.max === undefined
+      ? `${settings.percent} % of calls, at least ${settings.minPerSecond}/s, over ${formatDuration(settings.windowMs)}`
+      : `${settings.max} in ${formatDuration(settings.windowMs)}`;
+  }
+
+  private canRetryAt(now: number): boolean {
+    if (now - this.lastTakenAt < this.settings.minIntervalMs) return false;
+    this.meter.advance(now);
+    // The margin takes up the rounding of the share.
+    return this.meter.retries + 1 <= this.meter.allowed + 1e-9;
+  }
+}
+
+/** What a budget counts in its window. */
+interface BudgetMeter {
+  readonly calls: number;
+  readonly retries: number;
+  /** How many retries the window allows, with fractions. */
+  readonly allowed: number;
+  deposit(now: number): void;
+  take(now: number): void;
+  advance(now: number): void;
+  /** Goes on under new settings; false where it is not made for them. */
+  adopt(settings: RetryBudgetSettings): boolean;
+}
+
+function createMeter(settings: RetryBudgetSettings): BudgetMeter {
+  return settings.max === undefined ? new ShareMeter(settings) : new CountMeter(settings);
+}
+
+/** Calls and retries per slice of the window. */
+class ShareMeter implements BudgetMeter {
+  calls = 0;
+  retries = 0;
+  private readonly callsBySlice = new Float64Array(SLICES);
+  private readonly retriesBySlice = new Float64Array(SLICES);
+  private newest = Number.NEGATIVE_INFINITY;
+  private newestEndsAt = Number.NEGATIVE_INFINITY;
+
+  constructor(private settings: RetryBudgetSettings) {}
+
+  get allowed(): number {
+    const { percent, minPerSecond, windowMs } = this.settings;
+    return (this.calls * percent) / 100 + (minPerSecond * windowMs) / 1000;
+  }
+
+  deposit(now: number): void {
+    if (now >= this.newestEndsAt) this.advance(now);
+    this.callsBySlice[this.newest % SLICES]!++;
+    this.calls++;
+  }
+
+  take(now: number): void {
+    this.advance(now);
+    this.retriesBySlice[this.newest % SLICES]!++;
+    this.retries++;
+  }
+
+  advance(now: number): void {
+    const sliceMs = this.settings.windowMs / SLICES;
+    const slice = Math.floor(now / sliceMs);
+    if (slice <= this.newest) return;
+    const first = Math.max(this.newest + 1, slice - SLICES + 1);
+    for (let number = first; number <= slice; number++) {
+      const place = number % SLICES;
+      this.calls -= this.callsBySlice[place] as number;
+      this.retries -= this.retriesBySlice[place] as number;
+      this.callsBySlice[place] = this.retriesBySlice[place] = 0;
+    }
+    this.newest = slice;
+    this.newestEndsAt = (slice + 1) * sliceMs;
+  }
+
+  adopt(settings: RetryBudgetSettings): boolean {
+    if (settings.max !== undefined || settings.windowMs !== this.settings.windowMs) return false;
+    this.settings = settings;
+    return true;
+  }
+}
+
+/** The instants of the last `max` retries: exact, so that no window of any position holds more. */
+class CountMeter implements BudgetMeter {
+  readonly calls = 0;
+  private takenAt: number[] = [];
+  private oldest = 0;
+
+  constructor(private settings: RetryBudgetSettings) {}
+
+  get allowed(): number {
+    return this.settings.max as number;
+  }
+
+  get retries(): number {
+    return this.takenAt.length - this.oldest;
+  }
+
+  deposit(): void {}
+
+  take(now: number): void {
+    this.takenAt.push(now);
+  }
+
+  advance(now: number): void {
+    const since = now - this.settings.windowMs;
+    while (this.oldest < this.takenAt.length && (this.takenAt[this.oldest] as number) <= since) this.oldest++;
+    // Compacted when half is dead, so that each instant is moved once on average.
+    if (this.oldest > 32 && this.oldest * 2 > this.takenAt.length) {
+      this.takenAt = this.takenAt.slice(this.oldest);
+      this.oldest = 0;
+    }
+  }
+
+  adopt(settings: RetryBudgetSettings): boolean {
+    if (settings.max === undefined || settings.windowMs < this.settings.windowMs) return false;
+    this.settings = settings;
+    return true;
+  }
+}

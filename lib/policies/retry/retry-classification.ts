@@ -1,0 +1,74 @@
+import type { Call } from '../../core/call.js';
+import { causes, codeOf, statusOf } from '../../core/classify.js';
+import { InvalidOptionsError, RateLimitExceededError, isRejection } from '../../core/errors.js';
+import type { RetrySettings } from './retry.options.js';
+
+/**
+ * What is not worth trying again, beyond the HTTP status: an error that says somebody gave up, or that the code is
+ * wrong. Everything that no row names is retried.
+ */
+export const FINAL_ERRORS: {
+  readonly names: ReadonlySet<string>;
+  /** Codes by their beginning; Node's own `ERR_*` mean a mistake in the program … */
+  readonly codePrefixes: readonly string[];
+  /** … but for those that mean the network. */
+  readonly transientCodePrefixes: readonly string[];
+} = {
+  names: new Set(['AbortError']),
+  codePrefixes: ['ERR_'],
+  transientCodePrefixes: [
+    'ERR_NETWORK',
+    'ERR_SOCKET',
+    'ERR_STREAM',
+    'ERR_HTTP2',
+    'ERR_TLS',
+    'ERR_SSL',
+    'ERR_HTTP_REQUEST_TIMEOUT',
+  ],
+};
+
+/** Whether what a method threw is worth another attempt. Throws what a user's matcher throws. */
+export function isRetryable(settings: RetrySettings, call: Call, error: unknown): boolean {
+  if (settings.abortOn?.(error, call) === true) return false;
+  if (settings.retryOn?.(error, call) === true) return true;
+  if (error instanceof InvalidOptionsError) return false;
+  // Whether its wait fits is decided with the delay.
+  if (isRejection(error)) return error instanceof RateLimitExceededError && settings.retryOn === undefined;
+  const statuses = call.options.retryOnStatus;
+  const status = firstStatus(error);
+  if (status !== undefined) {
+    if (statuses !== undefined) return statuses.includes(status);
+    if (settings.retryOn !== undefined && !settings.statusGiven) return false;
+    return settings.retryOnStatus.has(status);
+  }
+  return settings.retryOn === undefined && !isFinal(error);
+}
+
+/** Whether a returned response means what an error of its status would mean. */
+export function isRetryableResult(settings: RetrySettings, call: Call, value: unknown): boolean {
+  if (settings.retryOnResult?.(value, call) === true) return true;
+  if (typeof value !== 'object' || value === null) return false;
+  const { status, statusCode } = value as { status?: unknown; statusCode?: unknown };
+  const given = typeof status === 'number' ? status : statusCode;
+  if (typeof given !== 'number') return false;
+  return call.options.retryOnStatus?.includes(given) ?? settings.retryOnStatus.has(given);
+}
+
+function firstStatus(error: unknown): number | undefined {
+  for (const link of causes(error)) {
+    const status = statusOf(link);
+    if (status !== undefined) return status;
+  }
+  return undefined;
+}
+
+function isFinal(error: unknown): boolean {
+  return causes(error).some((link) => {
+    const name = (link as { name?: unknown } | null | undefined)?.name;
+    if (typeof name === 'string' && FINAL_ERRORS.names.has(name)) return true;
+    const code = codeOf(link);
+    if (code === undefined) return false;
+    const begins = (prefix: string) => code.startsWith(prefix);
+    return FINAL_ERRORS.codePrefixes.some(begins) && !FINAL_ERRORS.transientCodePrefixes.some(begins);
+  });
+}

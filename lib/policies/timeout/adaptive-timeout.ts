@@ -1,0 +1,111 @@
+import type { Clock } from '../../core/clock.js';
+import { SlidingHistogram } from '../../core/histogram.js';
+import { systemClock } from '../../core/system-clock.js';
+
+/** How an adaptive timeout follows what it measures, resolved. */
+export interface AdaptiveSettings {
+  /** Holds until there are enough samples. */
+  readonly durationMs: number;
+  readonly percentile: number;
+  readonly multiplier: number;
+  readonly minSamples: number;
+  readonly minMs: number;
+  readonly maxMs: number;
+}
+
+/** The numbers of an adaptive timeout, in milliseconds; percentiles are `undefined` without samples. @publicApi */
+export interface AdaptiveTimeoutStats {
+  readonly currentMs: number;
+  readonly samples: number;
+  readonly p50: number | undefined;
+  readonly p95: number | undefined;
+  readonly p99: number | undefined;
+  readonly p999: number | undefined;
+}
+
+/** A new estimate is worked out after so many samples, or so much time. */
+const RECOMPUTE_SAMPLES = 32;
+const RECOMPUTE_MS = 1_000;
+
+/**
+ * A timeout that follows what calls take: the percentile of the last minute's durations times a multiplier, within
+ * bounds. Calls that timed out are samples too, so that it can rise again; old samples fade.
+ *
+ * @example
+ * const timeout = new AdaptiveTimeout({ duration: 2_000, percentile: 95, multiplier: 1.5, min: 50, max: 5_000 });
+ * timeout.record(120);
+ * timeout.current();
+ *
+ * @publicApi
+ */
+export class AdaptiveTimeout {
+  private readonly samples = new SlidingHistogram();
+  private readonly settings: AdaptiveSettings;
+  private cachedMs: number;
+  private cachedAt = Number.NEGATIVE_INFINITY;
+  private fresh = 0;
+
+  constructor(
+    options: {
+      duration: number;
+      percentile?: number;
+      multiplier?: number;
+      minSamples?: number;
+      min?: number;
+      max?: number;
+    },
+    private readonly clock: Clock = systemClock,
+  ) {
+    this.settings = {
+      durationMs: options.duration,
+      percentile: options.percentile ?? 95,
+      multiplier: options.multiplier ?? 1.5,
+      minSamples: options.minSamples ?? 100,
+      minMs: options.min ?? 1,
+      maxMs: options.max ?? options.duration,
+    };
+    this.cachedMs = options.duration;
+  }
+
+  /** Adds a duration in milliseconds. */
+  record(durationMs: number): void {
+    this.samples.record(durationMs, this.clock.now());
+    this.fresh++;
+  }
+
+  /** The timeout for the next call, in milliseconds. */
+  current(now = this.clock.now()): number {
+    if (this.fresh >= RECOMPUTE_SAMPLES || now - this.cachedAt >= RECOMPUTE_MS) {
+      this.cachedMs = this.estimate(now);
+      this.cachedAt = now;
+      this.fresh = 0;
+    }
+    return this.cachedMs;
+  }
+
+  stats(): AdaptiveTimeoutStats {
+    const now = this.clock.now();
+    const percentile = (percent: number) => this.samples.percentile(percent, now);
+    return {
+      currentMs: this.estimate(now),
+      samples: this.samples.count(now),
+      p50: percentile(50),
+      p95: percentile(95),
+      p99: percentile(99),
+      p999: percentile(99.9),
+    };
+  }
+
+  reset(): void {
+    this.samples.clear();
+    this.cachedMs = this.settings.durationMs;
+    this.cachedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  private estimate(now: number): number {
+    const { settings, samples } = this;
+    if (samples.count(now) < settings.minSamples) return settings.durationMs;
+    const observed = samples.percentile(settings.percentile, now) as number;
+    return Math.min(settings.maxMs, Math.max(settings.minMs, observed * settings.multiplier));
+  }
+}

@@ -1,0 +1,234 @@
+import {
+  CallTimer,
+  runMethod,
+  type Call,
+  type CallInfo,
+  type CallOptions,
+  type Next,
+} from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+import { formatDuration, type Duration } from '../../core/duration.js';
+import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { TimeoutExceededError, withoutStack } from '../../core/errors.js';
+import { callOf, runCall } from '../../core/execute.js';
+import { guardFrame } from '../../core/guard-frame.js';
+import type { Guard, Policy } from '../../core/policy.js';
+import { AdaptiveTimeout, type AdaptiveTimeoutStats } from './adaptive-timeout.js';
+import { timeoutSettings, type TimeoutOptions, type TimeoutSettings } from './timeout.options.js';
+
+/** The numbers of a timeout. @publicApi */
+export interface TimeoutStats {
+  readonly name: string;
+  /** What the next attempt may take, in milliseconds; `undefined` where attempts are not bounded. */
+  readonly currentTimeoutMs: number | undefined;
+  readonly totalTimeoutMs: number | undefined;
+  readonly adaptiveEnabled: boolean;
+  /** Attempts that were bounded, and those that ran out of time. */
+  readonly totalAttempts: number;
+  readonly timedOutAttempts: number;
+  /** Whole calls that ran out of time. */
+  readonly timedOutCalls: number;
+  /** With `adaptive`: what it follows. */
+  readonly adaptive: AdaptiveTimeoutStats | undefined;
+}
+
+/**
+ * Bounds how long one attempt, and all attempts together, may take. When the time is over the caller gets
+ * {@link TimeoutExceededError} and the call's signal aborts with it; a method that ignores the signal goes on unheard.
+ *
+ * @example
+ * const timeout = new TimeoutPolicy('search', '2s');
+ * const hits = await timeout.execute(({ signal }) => fetch(url, { signal }));
+ *
+ * @publicApi
+ */
+export class TimeoutPolicy implements Policy {
+  readonly kind = 'timeout';
+  /** Bounds one attempt. */
+  readonly attempt: Guard<CallTimer | undefined>;
+  /** Bounds all attempts of a call. */
+  readonly total: Guard<CallTimer | undefined>;
+  private readonly clock: Clock;
+  private options: TimeoutOptions;
+  private settings: TimeoutSettings;
+  private adaptive: AdaptiveTimeout | undefined;
+  private totalAttempts = 0;
+  private timedOutAttempts = 0;
+  private timedOutCalls = 0;
+  /** The frames of `execute`. */
+  private alone: Next;
+
+  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  constructor(
+    readonly name: string,
+    options: TimeoutOptions | Duration = {},
+    private readonly environment?: PolicyEnvironment,
+  ) {
+    this.options = asOptions(options);
+    this.settings = timeoutSettings(this.options, `timeout "${name}"`);
+    this.clock = clockOf(environment);
+    this.adaptive = this.createAdaptive();
+    this.attempt = this.createAttemptGuard();
+    this.total = this.createTotalGuard();
+    this.alone = this.composeAlone();
+  }
+
+  /** Whether single attempts are bounded. */
+  get boundsAttempts(): boolean {
+    return this.settings.durationMs !== undefined;
+  }
+
+  /** What all attempts may take together, in milliseconds. */
+  get totalMs(): number | undefined {
+    return this.settings.totalMs;
+  }
+
+  /**
+   * Runs `fn` within the time.
+   *
+   * @throws {@link TimeoutExceededError} when it is over.
+   */
+  async execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
+    return (await runCall(callOf(fn, options), this.clock, this.alone)) as T;
+  }
+
+  reset(): void {
+    this.totalAttempts = this.timedOutAttempts = this.timedOutCalls = 0;
+    this.adaptive?.reset();
+  }
+
+  /**
+   * Changes options while it runs; attempts under way keep the time they were given.
+   *
+   * @throws {@link InvalidOptionsError}; the old options then stay in force.
+   */
+  update(options: TimeoutOptions): void {
+    const merged = { ...this.options, ...options };
+    this.settings = timeoutSettings(merged, `timeout "${this.name}"`);
+    this.options = merged;
+    if (options.adaptive !== undefined || this.settings.adaptive === undefined)
+      this.adaptive = this.createAdaptive();
+    this.alone = this.composeAlone();
+  }
+
+  stats(): TimeoutStats {
+    const { settings, adaptive } = this;
+    return {
+      name: this.name,
+      currentTimeoutMs: adaptive?.stats().currentMs ?? settings.durationMs,
+      totalTimeoutMs: settings.totalMs,
+      adaptiveEnabled: adaptive !== undefined,
+      totalAttempts: this.totalAttempts,
+      timedOutAttempts: this.timedOutAttempts,
+      timedOutCalls: this.timedOutCalls,
+      adaptive: adaptive?.stats(),
+    };
+  }
+
+  describe(): string {
+    const { settings } = this;
+    const attempt =
+      settings.adaptive !== undefined
+        ? `P${settings.adaptive.percentile} × ${settings.adaptive.multiplier}, at most ${formatDuration(settings.adaptive.max)}`
+        : settings.durationMs !== undefined && formatDuration(settings.durationMs);
+    const total = settings.totalMs !== undefined && `${formatDuration(settings.totalMs)} in total`;
+    return [attempt, total].filter(Boolean).join(', ');
+  }
+
+  private composeAlone(): Next {
+    const inner = guardFrame([this.attempt], runMethod, this.clock, false);
+    return this.settings.totalMs === undefined ? inner : guardFrame([this.total], inner, this.clock, false);
+  }
+
+  private createAttemptGuard(): Guard<CallTimer | undefined> {
+    const { clock } = this;
+    return {
+      policy: this,
+      timed: true,
+      enter: (call, now) => {
+        const limitMs = this.adaptive?.current(now) ?? this.settings.durationMs;
+        if (limitMs === undefined) return undefined;
+        this.totalAttempts++;
+        return this.arm(call, now, limitMs, 'attempt');
+      },
+      cancel: (timer) => timer?.settle(clock),
+      settle: (timer, _call, ok, _result, startedAt, endedAt) => {
+        if (timer === undefined) return;
+        timer.settle(clock);
+        if (timer.fired) this.timedOutAttempts++;
+        if (this.adaptive !== undefined && (ok || timer.fired)) this.adaptive.record(endedAt - startedAt);
+      },
+    };
+  }
+
+  private createTotalGuard(): Guard<CallTimer | undefined> {
+    const { clock } = this;
+    return {
+      policy: this,
+      timed: true,
+      enter: (call, now) => {
+        const { totalMs } = this.settings;
+        if (totalMs === undefined) return undefined;
+        call.deadline = Math.min(call.deadline, now + totalMs);
+        return this.arm(call, now, totalMs, 'total');
+      },
+      cancel: (timer) => timer?.settle(clock),
+      settle: (timer) => {
+        if (timer === undefined) return;
+        timer.settle(clock);
+        if (timer.fired) this.timedOutCalls++;
+      },
+    };
+  }
+
+  private arm(call: Call, now: number, limitMs: number, scope: 'attempt' | 'total'): CallTimer {
+    call.cancellable = true;
+    const timer = new TimeoutTimer(call, this, limitMs, scope);
+    this.clock.arm(timer, now + limitMs);
+    return timer;
+  }
+
+  /** @internal The error of a timer that ran out, or nothing where a first value was enough. */
+  expired(call: Call, limitMs: number, scope: 'attempt' | 'total'): TimeoutExceededError | undefined {
+    if (this.settings.untilFirst && call.emitted) return undefined;
+    const what = scope === 'total' ? 'The whole call' : 'The attempt';
+    const message = `${what} took longer than the ${formatDuration(limitMs)} of timeout "${this.name}".`;
+    const build = () => new TimeoutExceededError(message, { policy: this.name }, scope, limitMs);
+    const error = this.environment?.stackTraces === true ? build() : withoutStack(build);
+    const events = this.environment?.events;
+    if (events?.active === true) {
+      events.emit({
+        kind: this.kind,
+        policy: this.name,
+        type: 'timed-out',
+        at: this.clock.now(),
+        details: { scope, limitMs, error },
+      });
+    }
+    return error;
+  }
+
+  private createAdaptive(): AdaptiveTimeout | undefined {
+    const { adaptive, durationMs } = this.settings;
+    return adaptive && new AdaptiveTimeout({ duration: durationMs as number, ...adaptive }, this.clock);
+  }
+}
+
+class TimeoutTimer extends CallTimer {
+  constructor(
+    call: Call,
+    private readonly owner: TimeoutPolicy,
+    private readonly limitMs: number,
+    private readonly scope: 'attempt' | 'total',
+  ) {
+    super(call);
+  }
+
+  protected override reason(): TimeoutExceededError | undefined {
+    return this.owner.expired(this.call, this.limitMs, this.scope);
+  }
+}
+
+function asOptions(options: TimeoutOptions | Duration): TimeoutOptions {
+  return typeof options === 'object' ? options : { duration: options };
+}
