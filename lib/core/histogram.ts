@@ -178,7 +178,7 @@ function middleOf(bucket: number): number {
   return FLOAT[0] as number;
 }
 
-/** The place of a percentile among `count` ordered samples, from 1. Spares 99.9 % of 1,000 the rounding to 1,000. */
+/** The place of a percentile among `count` ordered samples, from 1. Without the margin 99.9 % of 41,000 were 40,960. */
 function rankOf(percent: number, count: number): number {
   return Math.min(count, Math.max(1, Math.ceil((percent * count) / 100 - 1e-9)));
 }

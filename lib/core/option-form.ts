@@ -173,7 +173,7 @@ function inRange({ min, above, max }: Bounds, value: number): readonly FormProbl
     (min === undefined || value >= min) &&
     (above === undefined || value > above) &&
     (max === undefined || value <= max);
-  return fits && !Number.isNaN(value) ? [] : undefined;
+  return fits ? [] : undefined;
 }
 
 function problemsOfEach(

@@ -29,8 +29,6 @@ const SLOTS = 64;
 const SLOT_MASK = 63;
 /** How many ticks one slot of each level spans. */
 const SPANS = [1, 64, 4_096, 262_144, 16_777_216] as const;
-/** In ticks: 99 days. */
-const REACH = 1_073_741_824;
 /** Beyond this a native timer of Node runs at once. */
 export const LONGEST_SLEEP_MS = 2 ** 31 - 1;
 const NOTHING_TO_WAIT_FOR = Number.POSITIVE_INFINITY;
@@ -41,8 +39,8 @@ const AWAKE = Number.NEGATIVE_INFINITY;
  * levels with 64 slots each. Arming and disarming are O(1) and allocate nothing. The native timer sleeps until the
  * next occupied slot instead of ticking, and is left to lapse when the wheel has become empty.
  *
- * `current` is the last tick that was worked off. While the wheel sleeps it lags behind the time of day on purpose:
- * reading the clock would cost more than arming. A lag only puts an entry into a coarser slot than needed.
+ * `current` is the last tick at which there was something to do. It lags behind the clock on purpose: reading that would
+ * cost more than all else. A lag only puts an entry into a coarser slot than needed, from where it moves on in time.
  */
 export class TimerWheel {
   private readonly slots: readonly TimerList[] = Array.from(
@@ -93,20 +91,19 @@ export class TimerWheel {
     else if (ahead <= SPANS[2]) slot = slotOf(1, dueTick);
     else if (ahead <= SPANS[3]) slot = slotOf(2, dueTick);
     else if (ahead <= SPANS[4]) slot = slotOf(3, dueTick);
-    // Beyond the wheel: as far out as it reaches, to be placed again from there.
-    else slot = slotOf(4, ahead <= REACH ? dueTick : this.current + REACH);
+    // What is beyond the wheel's 99 days wraps around, to be placed again whenever its slot begins.
+    else slot = slotOf(4, dueTick);
     linkBefore(this.slots[slot] as TimerList, entry);
   }
 
   private wakeEarlier(tick: number): void {
-    const now = this.host.now();
-    if (this.armed === 0) this.current = Math.floor(now / SLOT_MS);
     if (this.native !== undefined) this.host.clearTimeout(this.native);
-    this.sleepUntil(tick, now);
+    this.sleepUntil(tick);
   }
 
-  private sleepUntil(tick: number, now: number): void {
-    const sleepMs = Math.min(Math.max(1, Math.ceil(tick * SLOT_MS - now)), LONGEST_SLEEP_MS);
+  private sleepUntil(tick: number): void {
+    const leftMs = Math.ceil(tick * SLOT_MS - this.host.now());
+    const sleepMs = Math.min(Math.max(1, leftMs), LONGEST_SLEEP_MS);
     this.wakeTick = tick;
     this.native = this.host.setTimeout(this.onWake, sleepMs);
     if (this.armedKeepAlive === 0) this.native.unref();
@@ -117,20 +114,16 @@ export class TimerWheel {
     this.wakeTick = AWAKE;
     this.advanceTo(Math.floor(this.host.now() / SLOT_MS));
     this.wakeTick = NOTHING_TO_WAIT_FOR;
-    // The clock is read again: the callbacks may have taken long.
-    if (this.armed > 0) this.sleepUntil(this.nextOccupied(), this.host.now());
+    if (this.armed > 0) this.sleepUntil(this.nextOccupied());
   }
 
   private advanceTo(target: number): void {
-    while (this.armed > 0) {
-      const tick = this.nextOccupied();
-      if (tick > target) break;
+    for (let tick = this.nextOccupied(); tick <= target; tick = this.nextOccupied()) {
       this.current = tick - 1;
       this.cascade(tick);
       this.current = tick;
       this.fire(tick);
     }
-    if (target > this.current) this.current = target;
   }
 
   /** Distributes the slots of the higher levels that begin at this tick among the lower ones. */

@@ -74,6 +74,7 @@ describe('retryAfterMsOf', () => {
       new RetryBudgetExhaustedError('x', { cause: { headers: { 'retry-after': '6' } } }),
       6_000,
     ],
+    ['padded text', { headers: { 'retry-after': ' 8 ' } }, 8_000],
     ['0', { headers: { 'retry-after': '0' } }, 0],
     ['an HTTP date', { headers: { 'retry-after': 'Wed, 01 Jan 2025 12:00:30 GMT' } }, 30_000],
     ['the date of RFC 850', { headers: { 'retry-after': 'Wednesday, 01-Jan-25 12:00:30 GMT' } }, 30_000],

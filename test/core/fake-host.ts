@@ -36,10 +36,10 @@ export class FakeHost implements TimerHost {
   }
 
   setTimeout(callback: () => void, delayMs: number): NativeTimer {
-    if (!Number.isInteger(delayMs) || delayMs > 2 ** 31 - 1)
+    if (!Number.isInteger(delayMs) || delayMs < 1 || delayMs > 2 ** 31 - 1)
       throw new Error(`Node would not wait for ${delayMs} ms`);
     this.set++;
-    const timer = new FakeTimer(this.time + Math.max(1, delayMs), callback);
+    const timer = new FakeTimer(this.time + delayMs, callback);
     this.timers.push(timer);
     return timer;
   }

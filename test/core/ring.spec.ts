@@ -20,8 +20,8 @@ describe('Ring', () => {
       }
       ring.clear();
       expect([...ring]).toEqual([]);
-      ring.push(7);
-      expect([...ring]).toEqual([7]);
+      for (let item = 0; item < 8; item++) ring.push(item);
+      expect([...ring]).toEqual([0, 1, 2, 3, 4, 5, 6, 7].slice(-capacity));
     });
     fc.assert(property);
   });

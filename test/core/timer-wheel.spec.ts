@@ -83,6 +83,13 @@ describe('TimerWheel', () => {
     expect(host.timers).toEqual([]);
   });
 
+  it('wakes once for one entry, though native timers count whole milliseconds', () => {
+    const { host, wheel } = wheelAt(0.5);
+    wheel.arm(new Entry(host), 100);
+    host.pass(200);
+    expect(host.set).toBe(1);
+  });
+
   it('wakes earlier only for an earlier entry, and lets the native timer lapse when nothing is armed', () => {
     const { host, wheel } = wheelAt();
     const entry = new Entry(host);
@@ -145,6 +152,7 @@ describe('TimerWheel', () => {
     host.pass(100);
     expect(first.ranAt).toEqual([8]);
     expect(overdue.ranAt).toHaveLength(3);
+    expect(host.timers).toHaveLength(1);
     expect(wheel.size).toBe(2);
     host.pass(4_000);
 
