@@ -17,7 +17,8 @@ export function parseDuration(value: unknown): number | undefined {
 
 // `ms` throws on an empty string and answers undefined to one that it does not understand, which its types do not say.
 function readString(text: string): number | undefined {
-  return text === '' ? undefined : (ms(text as ms.StringValue) as number | undefined);
+  const read: (text: ms.StringValue) => number | undefined = ms;
+  return text === '' ? undefined : read(text as ms.StringValue);
 }
 
 const UNITS: readonly (readonly [name: string, unitMs: number])[] = [

@@ -89,7 +89,7 @@ interface CompiledPart {
 
 function compilePart(part: MatcherPart): CompiledPart {
   if (isClass(part)) return { link: (link) => link instanceof part };
-  if (typeof part === 'function') return { predicate: part as MatcherPredicate };
+  if (typeof part === 'function') return { predicate: part };
   if (typeof part === 'number') return { link: (link) => statusOf(link) === part };
   if (typeof part === 'string')
     return { link: (link) => codeOf(link) === part || propertyOf(link, 'name') === part };

@@ -101,8 +101,10 @@ describe('retryAfterMsOf', () => {
 
 describe('isThenable', () => {
   it('asks for a then method, as await does', () => {
-    const callable = Object.assign(() => 1, { then: () => undefined });
-    expect([Promise.resolve(), { then() {} }, callable].map(isThenable)).toEqual([true, true, true]);
-    expect([null, undefined, 5, 'then', { then: 5 }, () => 1].map(isThenable)).not.toContain(true);
+    const having = (then: unknown): object => Object.fromEntries([['then', then]]);
+    const thenable = having(() => undefined);
+    const callable = Object.assign(() => 1, thenable);
+    expect([Promise.resolve(), thenable, callable].map(isThenable)).toEqual([true, true, true]);
+    expect([null, undefined, 5, 'then', having(5), () => 1].map(isThenable)).not.toContain(true);
   });
 });

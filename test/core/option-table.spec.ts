@@ -248,7 +248,7 @@ describe('resolveOptions', () => {
       jitter: 'none',
       window: { duration: '1s' },
       waits: { a: '1.5s', b: 3 },
-      enabled: undefined as never,
+      enabled: undefined,
       anything: null,
     };
     expect(resolveOptions(table, given)).toMatchObject({

@@ -10,7 +10,7 @@ class Entry extends TimerEntry {
 
   constructor(
     private readonly host: FakeHost,
-    private readonly then: () => void = () => {},
+    private readonly whenDue: () => void = () => {},
     keepAlive = false,
   ) {
     super();
@@ -19,7 +19,7 @@ class Entry extends TimerEntry {
 
   onDue(): void {
     this.ranAt.push(this.host.time);
-    this.then();
+    this.whenDue();
   }
 }
 

@@ -4,12 +4,12 @@ import { ManualClock } from '../../lib/testing/manual-clock.js';
 import { seededRandom } from '../../lib/testing/seeded-random.js';
 
 class Entry extends TimerEntry {
-  constructor(private readonly then: () => void) {
+  constructor(private readonly whenDue: () => void) {
     super();
   }
 
   onDue(): void {
-    this.then();
+    this.whenDue();
   }
 }
 
@@ -53,7 +53,7 @@ describe('ManualClock', () => {
     const loop = async (): Promise<void> => {
       await new Promise((resolve) => setImmediate(resolve));
       for (let i = 0; i < 4; i++) {
-        for (let job = 0; job < 50; job++) await undefined;
+        for (let job = 0; job < 50; job++) await Promise.resolve();
         await sleep(100);
         ran.push(clock.now());
       }
