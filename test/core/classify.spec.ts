@@ -101,9 +101,10 @@ describe('retryAfterMsOf', () => {
 
 describe('isThenable', () => {
   it('asks for a then method, as await does', () => {
-    const having = (then: unknown): object => Object.fromEntries([['then', then]]);
+    const THEN = 'then';
+    const having = (then: unknown): object => Object.defineProperty({}, THEN, { value: then });
     const thenable = having(() => undefined);
-    const callable = Object.assign(() => 1, thenable);
+    const callable = Object.defineProperty(() => 1, THEN, { value: () => undefined });
     expect([Promise.resolve(), thenable, callable].map(isThenable)).toEqual([true, true, true]);
     expect([null, undefined, 5, 'then', having(5), () => 1].map(isThenable)).not.toContain(true);
   });
