@@ -52,6 +52,19 @@ describe('TimerWheel', () => {
     },
   );
 
+  it.each([64, 4_096, 262_144])(
+    'TO-09 an entry due at the very tick at which its slot of a higher level begins (%d) is no tick late',
+    (tick) => {
+      const { host, wheel } = wheelAt();
+      const entry = new Entry(host);
+      wheel.arm(entry, 2 * tick * 8);
+
+      host.pass(2 * tick * 8);
+
+      expect(entry.ranAt).toEqual([2 * tick * 8]);
+    },
+  );
+
   it('TO-06 an entry due beyond 2^31-1 ms does not run at once, and one due at Infinity never does', () => {
     const { host, wheel } = wheelAt();
     const far = new Entry(host);
