@@ -8,3 +8,6 @@ export type { Matcher, MatcherFields, MatcherPart } from './core/matcher.js';
 export type { Policy, PolicyKind } from './core/policy.js';
 export { SystemClock } from './core/system-clock.js';
 export * from './policies/index.js';
+export * from './decorators/index.js';
+export * from './module/index.js';
+export { DEFAULT_ORDER, Pipeline, type PipelinePolicy, type PipelineSlot } from './pipeline/index.js';

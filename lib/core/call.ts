@@ -77,6 +77,8 @@ export class Call implements CallInfo, AbortListener {
   fallbackLevel: string | undefined = undefined;
   abortKind: AbortKind | undefined = undefined;
   abortReason: unknown = undefined;
+  /** Turns what the user's code returns into what a pipeline understands; only observable calls need it. */
+  adapt: ((call: Call, result: unknown) => unknown) | undefined = undefined;
   private controller: AbortController | undefined = undefined;
   private listeners: AbortListener[] | undefined = undefined;
   private running: PromiseLike<unknown> | undefined = undefined;
@@ -116,10 +118,10 @@ export class Call implements CallInfo, AbortListener {
     const child = new Call(this.invoke, this.self, this.args, this.options, this);
     child.attempt = this.attempt;
     child.deadline = this.deadline;
+    child.adapt = this.adapt;
     if (this.cancellable) {
       child.cancellable = true;
-      if (this.abortKind === undefined) this.onAbortAdd(child);
-      else child.abort(this.abortKind, this.abortReason);
+      this.onAbortAdd(child);
     }
     return child;
   }
@@ -149,8 +151,10 @@ export class Call implements CallInfo, AbortListener {
     this.abort(parent.abortKind as AbortKind, parent.abortReason);
   }
 
+  /** Tells `listener` once when the call is aborted; at once, where it has been already. */
   onAbortAdd(listener: AbortListener): void {
-    if (this.listeners === undefined) this.listeners = [listener];
+    if (this.abortKind !== undefined) listener.onAbort(this);
+    else if (this.listeners === undefined) this.listeners = [listener];
     else this.listeners.push(listener);
   }
 
@@ -170,7 +174,7 @@ export class Call implements CallInfo, AbortListener {
   runInside(invoke: Invoke): unknown {
     if (!this.cancellable) return invoke(this);
     if (this.abortKind !== undefined) throw this.abortReason;
-    const result = invoke(this);
+    const result = this.adapt === undefined ? invoke(this) : this.adapt(this, invoke(this));
     // An abort from within the method itself: its result counts no more.
     if (this.abortKind !== undefined) {
       const pending = Promise.resolve(result);
@@ -188,8 +192,22 @@ export class Call implements CallInfo, AbortListener {
     this.running = running;
     return new Promise((resolve, reject) => {
       this.rejectRace = reject;
-      running.then(resolve, reject);
+      running.then(
+        (value) => {
+          this.rejectRace = undefined;
+          resolve(value);
+        },
+        (error) => {
+          this.rejectRace = undefined;
+          reject(error as Error);
+        },
+      );
     });
+  }
+
+  /** Whether the method runs right inside this call, and has not settled. */
+  get racing(): boolean {
+    return this.rejectRace !== undefined;
   }
 
   /** How many runs of the method, inside this call, are still going after the call stopped waiting for them. */
@@ -229,7 +247,10 @@ export abstract class CallTimer extends TimerEntry {
   fired = false;
   private settled = false;
 
-  constructor(protected readonly call: Call) {
+  constructor(
+    protected readonly call: Call,
+    private readonly clock: Clock,
+  ) {
     super();
   }
 
@@ -237,9 +258,15 @@ export abstract class CallTimer extends TimerEntry {
   protected abstract reason(): TimeoutExceededError | undefined;
 
   onDue(): void {
+    const { racing } = this.call;
     // One turn later: a method that has settled already, but was not yet heard, keeps its own outcome.
     queueMicrotask(() => {
       if (this.settled || this.call.abortKind !== undefined) return;
+      if (racing && !this.call.racing) {
+        // Whoever bounds the call takes this back on hearing of it, unless there are attempts to come.
+        this.clock.arm(this, this.clock.now());
+        return;
+      }
       const reason = this.reason();
       if (reason === undefined) return;
       this.fired = true;
@@ -248,18 +275,19 @@ export abstract class CallTimer extends TimerEntry {
   }
 
   /** The bounded part is over: takes the timer back. */
-  settle(clock: Clock): void {
+  settle(): void {
     this.settled = true;
-    clock.disarm(this);
+    this.clock.disarm(this);
   }
 }
 
 class DeadlineTimer extends CallTimer {
   constructor(
     call: Call,
+    clock: Clock,
     private readonly limitMs: number,
   ) {
-    super(call);
+    super(call, clock);
   }
 
   protected override reason(): TimeoutExceededError {
@@ -286,7 +314,7 @@ export async function runBounded(call: Call, clock: Clock, run: Next): Promise<u
     if (!(leftMs > 0)) throw deadlineError(leftMs);
     call.deadline = Math.min(call.deadline, clock.now() + leftMs);
     if (Number.isFinite(leftMs)) {
-      timer = new DeadlineTimer(call, leftMs);
+      timer = new DeadlineTimer(call, clock, leftMs);
       clock.arm(timer, call.deadline);
     }
   }
@@ -295,7 +323,7 @@ export async function runBounded(call: Call, clock: Clock, run: Next): Promise<u
     return await run(call);
   } finally {
     if (follow) signal.removeEventListener('abort', follow);
-    timer?.settle(clock);
+    timer?.settle();
   }
 }
 

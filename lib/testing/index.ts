@@ -1,1 +1,2 @@
-export {};
+export { ManualClock, type ManualClockOptions } from './manual-clock.js';
+export { seededRandom } from './seeded-random.js';

@@ -7,10 +7,16 @@ export interface LimitAlgorithm<S> {
   readonly limit: number;
   /** The state after taking `cost` units now, or `undefined` where they are not there. */
   take(state: S | undefined, cost: number, now: number): S | undefined;
-  /** Gives back `cost` units taken at `takenAt`, as if they had never been asked for. */
-  refund(state: S, cost: number, takenAt: number): S;
-  /** How long until `cost` units could be taken, if nobody else took any; `Infinity` for never. */
-  waitMs(state: S | undefined, cost: number, now: number): number;
+  /**
+   * Gives back `cost` units taken at `takenAt`, as if they had never been asked for. What has come back by itself
+   * since then is not given back again: that could let more through than the rate.
+   */
+  refund(state: S, cost: number, takenAt: number, now: number): S;
+  /**
+   * How long until `cost` units could be taken after the `ahead` units of those who wait already, if nobody else took
+   * any; `Infinity` for never.
+   */
+  waitMs(state: S | undefined, cost: number, now: number, ahead?: number): number;
   /** Whole units that could be taken now. */
   remaining(state: S | undefined, now: number): number;
   /** When the state is worth nothing any more, because it has become that of an unused key; `Infinity` for never. */
@@ -43,13 +49,13 @@ export class Gcra implements LimitAlgorithm<number> {
     return next - nowUs > this.toleranceUs + ROUNDING_US ? undefined : next;
   }
 
-  refund(fullAt: number, cost: number): number {
-    return fullAt - cost * this.emissionUs;
+  refund(fullAt: number, cost: number, takenAt: number, now: number): number {
+    return fullAt - Math.max(0, cost * this.emissionUs - (toUs(now) - toUs(takenAt)));
   }
 
-  waitMs(fullAt: number | undefined, cost: number, now: number): number {
+  waitMs(fullAt: number | undefined, cost: number, now: number, ahead = 0): number {
     const nowUs = toUs(now);
-    const next = (fullAt === undefined || fullAt < nowUs ? nowUs : fullAt) + cost * this.emissionUs;
+    const next = (fullAt === undefined || fullAt < nowUs ? nowUs : fullAt) + (cost + ahead) * this.emissionUs;
     const waitUs = next - this.toleranceUs - nowUs;
     return waitUs <= ROUNDING_US ? 0 : waitUs / US_PER_MS;
   }
@@ -66,6 +72,7 @@ export class Gcra implements LimitAlgorithm<number> {
 
 /** What float arithmetic on non-integer emission intervals may be off by. */
 const ROUNDING_US = 1e-3;
+const ROUNDING_MS = 1e-6;
 
 function toUs(ms: number): number {
   return Math.floor(ms * US_PER_MS);
@@ -86,18 +93,18 @@ export class Pacer implements LimitAlgorithm<number> {
   }
 
   take(freeAt: number | undefined, cost: number, now: number): number | undefined {
-    if (freeAt !== undefined && freeAt > now) return undefined;
+    if (freeAt !== undefined && freeAt > now + ROUNDING_MS) return undefined;
     return now + cost * this.intervalMs;
   }
 
-  refund(freeAt: number, cost: number): number {
-    return freeAt - cost * this.intervalMs;
+  refund(freeAt: number, cost: number, takenAt: number, now: number): number {
+    return freeAt - Math.max(0, cost * this.intervalMs - (now - takenAt));
   }
 
-  waitMs(freeAt: number | undefined, cost: number, now: number): number {
-    // `cost` counts those ahead too; only they delay the call itself, by all units but its own last one.
+  /** A call's own units delay those behind it, not itself. */
+  waitMs(freeAt: number | undefined, _cost: number, now: number, ahead = 0): number {
     const start = freeAt === undefined || freeAt < now ? now : freeAt;
-    return start - now + Math.max(0, cost - 1) * this.intervalMs;
+    return start - now + ahead * this.intervalMs;
   }
 
   remaining(freeAt: number | undefined, now: number): number {
@@ -122,8 +129,8 @@ export class Allowance implements LimitAlgorithm<number> {
     return used - cost;
   }
 
-  waitMs(used: number | undefined, cost: number): number {
-    return (used ?? 0) + cost > this.limit ? Number.POSITIVE_INFINITY : 0;
+  waitMs(used: number | undefined, cost: number, _now: number, ahead = 0): number {
+    return (used ?? 0) + cost + ahead > this.limit ? Number.POSITIVE_INFINITY : 0;
   }
 
   remaining(used: number | undefined): number {
@@ -170,26 +177,28 @@ export class SlidingWindowAlgorithm implements LimitAlgorithm<WindowUse> {
       this.advance(use, slice);
       if (use.total + cost > this.limit) return undefined;
     }
-    use.counts[use.newest % this.places]! += cost;
+    use.counts[this.place(use.newest)]! += cost;
     use.total += cost;
     return use;
   }
 
   refund(use: WindowUse, cost: number, takenAt: number): WindowUse {
     const slice = this.sliceOf(takenAt);
-    if (use.newest - slice < this.places) {
-      use.counts[slice % this.places]! -= cost;
+    // Nothing is left of it where the slice has gone, or the state was begun anew.
+    if (use.newest - slice < this.places && (use.counts[this.place(slice)] as number) >= cost) {
+      use.counts[this.place(slice)]! -= cost;
       use.total -= cost;
     }
     return use;
   }
 
-  waitMs(use: WindowUse | undefined, cost: number, now: number): number {
+  waitMs(use: WindowUse | undefined, cost: number, now: number, ahead = 0): number {
     const slice = this.sliceOf(now);
     if (use !== undefined) this.advance(use, slice);
+    const total = cost + ahead;
     // Whole windows for what exceeds one window's limit, then until enough of the oldest slices have left.
-    const rounds = Math.max(0, Math.ceil(cost / this.limit) - 1);
-    const needed = cost - rounds * this.limit;
+    const rounds = Math.max(0, Math.ceil(total / this.limit) - 1);
+    const needed = total - rounds * this.limit;
     let free = this.limit - (use?.total ?? 0);
     if (free >= needed) return rounds === 0 ? 0 : rounds * this.places * this.sliceMs;
     for (let age = WINDOW_SLICES; age >= 0; age--) {
@@ -226,7 +235,7 @@ export class SlidingWindowAlgorithm implements LimitAlgorithm<WindowUse> {
       use.total = 0;
     } else {
       for (let number = use.newest + 1; number <= slice; number++) {
-        const place = number % this.places;
+        const place = this.place(number);
         use.total -= use.counts[place] as number;
         use.counts[place] = 0;
       }

@@ -1,22 +1,30 @@
 import type { Clock } from '../../core/clock.js';
 import { systemClock } from '../../core/system-clock.js';
 import type { RateLimitDecision } from '../../core/errors.js';
-import { Allowance, Gcra, Pacer, SlidingWindowAlgorithm, type LimitAlgorithm } from './algorithm.js';
+import {
+  Allowance,
+  Gcra,
+  Pacer,
+  SlidingWindowAlgorithm,
+  type LimitAlgorithm,
+  type WindowUse,
+} from './algorithm.js';
 
-/** What a call is told about a state, once it was asked for `cost` units. */
+/** What a call is told about a state, once it was asked for `cost` units; `ahead` units are wanted by those in line. */
 export function decisionOf<S>(
   algorithm: LimitAlgorithm<S>,
   state: S | undefined,
   allowed: boolean,
   cost: number,
   now: number,
+  ahead = 0,
 ): RateLimitDecision {
   const idleAt = state === undefined ? now : algorithm.idleAt(state);
   return {
     allowed,
     remaining: algorithm.remaining(state, now),
     limit: algorithm.limit,
-    retryAfterMs: allowed ? 0 : algorithm.waitMs(state, cost, now),
+    retryAfterMs: allowed ? 0 : algorithm.waitMs(state, cost, now, ahead),
     resetMs: Math.max(0, idleAt - now),
   };
 }
@@ -80,14 +88,11 @@ export class TokenBucket extends SingleLimiter<number> {
  *
  * @publicApi
  */
-export class SlidingWindow extends SingleLimiter<object> {
+export class SlidingWindow extends SingleLimiter<WindowUse> {
   constructor(options: { limit: number; window: number }, clock: Clock = systemClock) {
     positive('limit', options.limit);
     positive('window', options.window);
-    super(
-      new SlidingWindowAlgorithm(options.limit, options.window) as unknown as LimitAlgorithm<object>,
-      clock,
-    );
+    super(new SlidingWindowAlgorithm(options.limit, options.window), clock);
   }
 }
 

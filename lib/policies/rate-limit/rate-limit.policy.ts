@@ -76,6 +76,11 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     return this.algorithm.limit;
   }
 
+  /** How requests are told apart, where it limits requests and not calls. */
+  get requestKey(): Pick<RateLimitSettings, 'by' | 'skip'> | undefined {
+    return this.settings.by === undefined ? undefined : this.settings;
+  }
+
   /** The window, or how long the whole burst takes to come back; `Infinity` at a rate of 0. In milliseconds. */
   get windowMs(): number {
     return this.settings.windowMs;
@@ -102,13 +107,8 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     const allowed = !this.lines.has(place) && this.take(place, cost, now);
     if (allowed) this.totalAllowed++;
     else this.totalRejected++;
-    return decisionOf(
-      this.algorithm,
-      this.states.get(place),
-      allowed,
-      cost + (this.lines.get(place)?.cost ?? 0),
-      now,
-    );
+    const ahead = this.lines.get(place)?.cost;
+    return decisionOf(this.algorithm, this.states.get(place), allowed, cost, now, ahead);
   }
 
   /** What `key` has left, without taking anything. */
@@ -132,18 +132,26 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     return this.join(call, place, cost, now);
   }
 
+  /** How many units a call takes. */
+  costOf(call: Call): number {
+    const { cost } = this.settings;
+    return call.options.cost ?? (typeof cost === 'function' ? cost(call) : cost);
+  }
+
   cancel(taken: Taken): void {
+    this.totalAllowed--;
     const state = this.states.get(taken.place);
     if (state === undefined) return;
-    this.totalAllowed--;
-    this.states.set(taken.place, this.algorithm.refund(state, taken.cost, taken.at));
+    this.states.set(taken.place, this.algorithm.refund(state, taken.cost, taken.at, this.clock.now()));
     this.states.forgetFullness();
+    this.lines.get(taken.place)?.serve();
   }
 
   settle(): void {}
 
   reset(): void {
     this.states.clear();
+    for (const line of this.lines.values()) line.serve();
     this.totalAllowed = this.totalRejected = 0;
   }
 
@@ -162,6 +170,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     const before = this.states;
     this.states = this.createStates();
     if (previous.stateShape === settings.stateShape) this.states.adopt(before);
+    for (const line of this.lines.values()) line.serve();
   }
 
   stats(): RateLimitStats {
@@ -218,11 +227,11 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     const { settings, algorithm } = this;
     const line = this.lines.get(place);
     const state = this.states.get(place);
-    const waitMs = algorithm.waitMs(state, cost + (line?.cost ?? 0), now);
+    const waitMs = algorithm.waitMs(state, cost, now, line?.cost);
     const full = line !== undefined && line.size >= settings.maxWaiting;
-    if (full || !(waitMs <= settings.maxWaitMs && Number.isFinite(waitMs))) {
+    if (full || waitMs > settings.maxWaitMs || waitMs === Number.POSITIVE_INFINITY) {
       this.totalRejected++;
-      throw this.refusal({ ...decisionOf(algorithm, state, false, cost, now), retryAfterMs: waitMs });
+      throw this.refusal(decisionOf(algorithm, state, false, cost, now, line?.cost));
     }
     return (line ?? this.openLine(place)).join(call, cost).then((at) => {
       this.totalAllowed++;
@@ -234,11 +243,21 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     const line = new TurnLine(
       this.clock,
       (cost, now) => this.take(place, cost, now),
-      (cost, now) => this.algorithm.waitMs(this.states.get(place), cost, now),
+      (cost, now) => this.waitMs(place, cost, now),
+      (cost, now) => {
+        this.totalRejected++;
+        return this.refusal(decisionOf(this.algorithm, this.states.get(place), false, cost, now));
+      },
       () => this.lines.delete(place),
     );
     this.lines.set(place, line);
     return line;
+  }
+
+  /** Also `Infinity` where the limit has been lowered below the cost since the call came. */
+  private waitMs(place: string, cost: number, now: number): number {
+    if (cost > this.algorithm.limit) return Number.POSITIVE_INFINITY;
+    return this.algorithm.waitMs(this.states.get(place), cost, now);
   }
 
   private createStates(): KeyedStates<unknown> {

@@ -37,6 +37,7 @@ export class TurnLine {
     private readonly clock: Clock,
     private readonly take: (cost: number, now: number) => boolean,
     private readonly waitMs: (cost: number, now: number) => number,
+    private readonly refusal: (cost: number, now: number) => Error,
     private readonly emptied: () => void,
   ) {}
 
@@ -61,29 +62,41 @@ export class TurnLine {
     if (index === 0) this.serve();
   }
 
-  private readonly serve = (): void => {
+  /** Lets in whoever can be, and sleeps until the next one can. */
+  serve(now = this.clock.now()): void {
     this.cancelTimer?.();
     this.cancelTimer = undefined;
-    const now = this.clock.now();
     for (;;) {
       const first = this.waiters[0];
       if (first === undefined) {
         this.emptied();
         return;
       }
-      if (!this.take(first.cost, now)) break;
-      this.waiters.shift();
-      this.cost -= first.cost;
-      if (first.call.cancellable) first.call.onAbortRemove(first);
+      const taken = this.take(first.cost, now);
+      // The limit was changed while it waited, to one that it can never meet.
+      if (!taken && this.waitMs(first.cost, now) === Number.POSITIVE_INFINITY) {
+        this.dequeue(first);
+        first.refuse(this.refusal(first.cost, now));
+        continue;
+      }
+      if (!taken) break;
+      this.dequeue(first);
       first.grant(now);
     }
     this.arm();
-  };
+  }
+
+  private dequeue(first: TurnWaiter): void {
+    this.waiters.shift();
+    this.cost -= first.cost;
+    if (first.call.cancellable) first.call.onAbortRemove(first);
+  }
 
   private arm(): void {
     const first = this.waiters[0] as TurnWaiter;
-    const wait = this.waitMs(first.cost, this.clock.now());
-    // Timers of the host may fire a fraction early; then it is simply armed again.
-    this.cancelTimer = this.clock.delay(wait, this.serve);
+    const now = this.clock.now();
+    const wait = this.waitMs(first.cost, now);
+    // Served as of when it was due, so that late timers do not add up to a lower rate.
+    this.cancelTimer = this.clock.delay(wait, () => this.serve(now + wait));
   }
 }

@@ -1,0 +1,78 @@
+import { UseGuards, UseInterceptors, type Type } from '@nestjs/common';
+import type { PipelineSlot } from '../pipeline/order.js';
+import type { ResilienceDecorator } from './decorator-types.js';
+import { attachToHandler, markMethod } from './method-interceptor.js';
+import {
+  emptyRequests,
+  registry,
+  type MethodRecord,
+  type PolicyRequest,
+  type Requests,
+} from './method-record.js';
+import { RateLimitGuard } from './rate-limit.guard.js';
+import { ResilienceInterceptor } from './resilience.interceptor.js';
+
+/** What one decorator says. */
+export interface Statement {
+  /** As a user wrote it: `@Retry`. */
+  readonly decorator: string;
+  /** Outermost first. */
+  readonly requests: readonly PolicyRequest[];
+  readonly order?: readonly PipelineSlot[] | undefined;
+  readonly returns?: 'promise' | 'observable' | undefined;
+}
+
+/** The decorator that records a statement about a method or a class. Options are validated at start, all together. */
+export function decoratorOf(statement: Statement): ResilienceDecorator {
+  const decorate = (target: object, key?: string | symbol, descriptor?: PropertyDescriptor) => {
+    if (key === undefined) {
+      decorateClass(statement, target as Type);
+      return undefined;
+    }
+    const marked = markMethod(statement.decorator, target, key, descriptor);
+    record(statement, marked.record);
+    attach(statement, marked.record);
+    return marked.descriptor;
+  };
+  return decorate as ResilienceDecorator;
+}
+
+function decorateClass(statement: Statement, type: Type): void {
+  const prototype = type.prototype as object;
+  const requests = registry.classes.get(prototype) ?? emptyRequests();
+  registry.classes.set(prototype, requests);
+  record(statement, requests);
+  for (const method of registry.byOwner.get(prototype) ?? []) attach(statement, method);
+  if (statement.requests.some(mayBeRequestKeyed)) UseGuards(RateLimitGuard)(type);
+}
+
+function record(statement: Statement, requests: Requests): void {
+  requests.policies.unshift(...statement.requests);
+  requests.order = statement.order ?? requests.order;
+  requests.returns = statement.returns ?? requests.returns;
+}
+
+/**
+ * On a handler, the interceptor does what needs the request: headers, and the transport's own errors. It costs what any
+ * interceptor costs, so a method gets one only for a policy that runs inside the handler.
+ */
+function attach(statement: Statement, method: MethodRecord): void {
+  const { requests } = statement;
+  if (!method.guardAttached && requests.some(mayBeRequestKeyed)) {
+    method.guardAttached = true;
+    attachToHandler(method, UseGuards(RateLimitGuard));
+  }
+  if (!method.interceptorAttached && !(requests.length > 0 && requests.every(isRequestKeyed))) {
+    method.interceptorAttached = true;
+    attachToHandler(method, UseInterceptors(ResilienceInterceptor));
+  }
+}
+
+function isRequestKeyed({ kind, options }: PolicyRequest): boolean {
+  return kind === 'rateLimit' && (options as { by?: unknown } | undefined)?.by !== undefined;
+}
+
+/** A limit that is only named may turn out, in the configuration, to be keyed by the request. */
+function mayBeRequestKeyed(request: PolicyRequest): boolean {
+  return isRequestKeyed(request) || (request.kind === 'rateLimit' && request.options === undefined);
+}

@@ -1,0 +1,63 @@
+import { Inject } from '@nestjs/common';
+import type { PolicyKind } from '../core/policy.js';
+import { sharedState, sharedSymbol } from '../core/identity.js';
+
+/** A policy that somebody wants injected. */
+export interface InjectedPolicy {
+  readonly kind: PolicyKind;
+  readonly name: string;
+  readonly token: symbol;
+}
+
+const injected = sharedState('injected-policies', () => new Map<symbol, InjectedPolicy>());
+
+/** Every policy that some `@InjectX` has named so far. */
+export function injectedPolicies(): readonly InjectedPolicy[] {
+  return [...injected.values()];
+}
+
+/** The token under which a policy is provided. */
+export function policyToken(kind: PolicyKind, name: string): symbol {
+  return sharedSymbol(`${kind} "${name}"`);
+}
+
+function injectPolicy(kind: PolicyKind, name: string): ParameterDecorator & PropertyDecorator {
+  const token = policyToken(kind, name);
+  injected.set(token, { kind, name, token });
+  return Inject(token);
+}
+
+/** The token of a circuit breaker. @publicApi */
+export const getCircuitBreakerToken = (name: string): symbol => policyToken('circuitBreaker', name);
+/** Injects the circuit breaker of that name, the same that decorators use. @publicApi */
+export const InjectCircuitBreaker = (name: string) => injectPolicy('circuitBreaker', name);
+
+/** The token of a retry policy. @publicApi */
+export const getRetryToken = (name: string): symbol => policyToken('retry', name);
+/** Injects the retry policy of that name, the same that decorators use. @publicApi */
+export const InjectRetry = (name: string) => injectPolicy('retry', name);
+
+/** The token of a retry budget. @publicApi */
+export const getRetryBudgetToken = (name: string): symbol => policyToken('retryBudget', name);
+/** Injects the retry budget of that name, the same that retries use. @publicApi */
+export const InjectRetryBudget = (name: string) => injectPolicy('retryBudget', name);
+
+/** The token of a bulkhead. @publicApi */
+export const getBulkheadToken = (name: string): symbol => policyToken('bulkhead', name);
+/** Injects the bulkhead of that name, the same that decorators use. @publicApi */
+export const InjectBulkhead = (name: string) => injectPolicy('bulkhead', name);
+
+/** The token of a rate limit. @publicApi */
+export const getRateLimiterToken = (name: string): symbol => policyToken('rateLimit', name);
+/** Injects the rate limit of that name, the same that decorators use. @publicApi */
+export const InjectRateLimiter = (name: string) => injectPolicy('rateLimit', name);
+
+/** The token of a timeout. @publicApi */
+export const getTimeoutToken = (name: string): symbol => policyToken('timeout', name);
+/** Injects the timeout of that name, the same that decorators use. @publicApi */
+export const InjectTimeout = (name: string) => injectPolicy('timeout', name);
+
+/** The token of a fallback. @publicApi */
+export const getFallbackToken = (name: string): symbol => policyToken('fallback', name);
+/** Injects the fallback of that name, the same that decorators use. @publicApi */
+export const InjectFallback = (name: string) => injectPolicy('fallback', name);

@@ -1,0 +1,216 @@
+import type { Duration } from '../core/duration.js';
+import type { PipelineSlot } from '../pipeline/order.js';
+import type { BulkheadOptions, BulkheadPolicy } from '../policies/bulkhead/index.js';
+import type { CircuitBreakerOptions, CircuitBreakerPolicy } from '../policies/circuit-breaker/index.js';
+import type { FallbackChain, FallbackHandler, FallbackOptions } from '../policies/fallback/index.js';
+import type { RateLimitPolicy } from '../policies/rate-limit/index.js';
+import type { RetryOptions, RetryPolicy } from '../policies/retry/index.js';
+import type { TimeoutOptions, TimeoutPolicy } from '../policies/timeout/index.js';
+import { decoratorOf } from './apply-decorator.js';
+import type {
+  CommonOptions,
+  FallbackDecorator,
+  RateLimitDecoratorOptions,
+  ResilienceDecorator,
+} from './decorator-types.js';
+import type { DecoratedKind } from './method-record.js';
+import { namedRequest, requestOf, type ParsedRequest } from './policy-request.js';
+
+/**
+ * Stops calling what keeps failing, and tries again with a few probes after a while.
+ *
+ * @param nameOrOptions - A name shares the breaker with all who use it; else {@link CircuitBreakerOptions}.
+ * @throws CircuitOpenError from the method, while open.
+ * @example
+ * @CircuitBreaker({ failureRatePercent: 50, window: { calls: 20 }, minimumCalls: 10, openDuration: '30s' })
+ * async charge(order: Order): Promise<Receipt> { … }
+ *
+ * @publicApi
+ */
+export function CircuitBreaker(
+  nameOrOptions?: string | (CircuitBreakerOptions & CommonOptions),
+  options?: CircuitBreakerOptions & CommonOptions,
+): ResilienceDecorator {
+  return single('@CircuitBreaker', namedRequest('@CircuitBreaker', 'circuitBreaker', nameOrOptions, options));
+}
+
+/**
+ * Tries again what may succeed the next time, with growing, jittered delays and within a budget.
+ *
+ * @param nameOrOptions - A name shares statistics and budget with all who use it; else {@link RetryOptions}.
+ * @throws the last error of the method.
+ * @example
+ * @Retry({ maxRetries: 2, baseDelay: '50ms' })
+ * async stock(sku: string): Promise<number> { … }
+ *
+ * @publicApi
+ */
+export function Retry(
+  nameOrOptions?: string | (RetryOptions & CommonOptions),
+  options?: RetryOptions & CommonOptions,
+): ResilienceDecorator {
+  return single('@Retry', namedRequest('@Retry', 'retry', nameOrOptions, options));
+}
+
+/**
+ * Lets a bounded number of calls run at once and a bounded number wait.
+ *
+ * @param nameOrOptions - A name shares the slots with all who use it; else {@link BulkheadOptions}.
+ * @throws BulkheadFullError from the method, where there is neither a slot nor a place to wait.
+ * @example
+ * @Bulkhead('reads', { maxConcurrent: 20, maxQueue: 50, maxWait: '5s' })
+ * async find(id: string): Promise<Row> { … }
+ *
+ * @publicApi
+ */
+export function Bulkhead(
+  nameOrOptions?: string | (BulkheadOptions & CommonOptions),
+  options?: BulkheadOptions & CommonOptions,
+): ResilienceDecorator {
+  return single('@Bulkhead', namedRequest('@Bulkhead', 'bulkhead', nameOrOptions, options));
+}
+
+/**
+ * Lets calls pass at a rate. With `by`, on a handler, each request is counted once by a guard, before everything else;
+ * otherwise each attempt counts, inside the retry.
+ *
+ * @param nameOrOptions - A name shares the limit with all who use it; else {@link RateLimitDecoratorOptions}.
+ * @throws RateLimitExceededError from the method, beyond the rate.
+ * @example
+ * @RateLimit({ limit: 100, window: '1m', by: byIp() })
+ * @Get('search') search() { … }
+ *
+ * @publicApi
+ */
+export function RateLimit(
+  nameOrOptions?: string | (RateLimitDecoratorOptions & CommonOptions),
+  options?: RateLimitDecoratorOptions & CommonOptions,
+): ResilienceDecorator {
+  return single('@RateLimit', namedRequest('@RateLimit', 'rateLimit', nameOrOptions, options));
+}
+
+/**
+ * Bounds how long an attempt, and all attempts together, may take.
+ *
+ * @param durationOrOptions - What an attempt may take, or {@link TimeoutOptions}; its name goes through `name`.
+ * @throws TimeoutExceededError from the method, when the time is over.
+ * @example
+ * @Timeout('2s')
+ * async search(query: string, @CallSignal() signal?: AbortSignal): Promise<Hit[]> { … }
+ *
+ * @publicApi
+ */
+export function Timeout(
+  durationOrOptions?: Duration | (TimeoutOptions & CommonOptions),
+  options?: TimeoutOptions & CommonOptions,
+): ResilienceDecorator {
+  return single('@Timeout', timeoutRequest('@Timeout', durationOrOptions, options));
+}
+
+/**
+ * Answers in the place of a method that failed: another method of the class, a function, or a chain of levels. Gets the
+ * method's arguments and, after them, the error. Several with different `on` may stand on a method; the one whose error
+ * class is nearest answers.
+ *
+ * @param use - The name of a method of the class, a function, or {@link FallbackOptions}.
+ * @throws FallbackExhaustedError from the method, where every level failed.
+ * @example
+ * @Fallback('cachedRates')
+ * async rates(): Promise<Rates> { … }
+ * async cachedRates(error: unknown): Promise<Rates> { … }
+ *
+ * @publicApi
+ */
+export function Fallback<Name extends string>(
+  use: Name,
+  options?: Omit<FallbackOptions, 'use' | 'levels'> & CommonOptions,
+): FallbackDecorator<Name>;
+export function Fallback(
+  use: FallbackHandler,
+  options?: Omit<FallbackOptions, 'use' | 'levels'> & CommonOptions,
+): ResilienceDecorator;
+export function Fallback(options: FallbackOptions & CommonOptions): ResilienceDecorator;
+export function Fallback(
+  use: string | FallbackHandler | (FallbackOptions & CommonOptions),
+  options?: FallbackOptions & CommonOptions,
+): ResilienceDecorator {
+  return single('@Fallback', fallbackRequest('@Fallback', use, options));
+}
+
+/** Options of `@Resilient`: each policy by name, by options, or made by the user. @publicApi */
+export interface ResilientOptions {
+  readonly circuitBreaker?: string | (CircuitBreakerOptions & CommonOptions) | CircuitBreakerPolicy;
+  readonly retry?: string | (RetryOptions & CommonOptions) | RetryPolicy;
+  readonly bulkhead?: string | (BulkheadOptions & CommonOptions) | BulkheadPolicy;
+  readonly rateLimit?: string | (RateLimitDecoratorOptions & CommonOptions) | RateLimitPolicy;
+  /** A duration, options, or a policy. */
+  readonly timeout?: Duration | (TimeoutOptions & CommonOptions) | TimeoutPolicy;
+  /** The name of a method of the class, a function, options, or a chain. */
+  readonly fallback?: string | FallbackHandler | (FallbackOptions & CommonOptions) | FallbackChain;
+  /** Where each kind runs, outermost first; kinds that it does not name stay where they are. */
+  readonly order?: readonly PipelineSlot[];
+  /** What the method returns, where its type annotation does not say. */
+  readonly returns?: 'promise' | 'observable';
+}
+
+/**
+ * Several policies in one. Without options it marks a method, so that the class's defaults apply to it.
+ *
+ * @example
+ * @Resilient({ circuitBreaker: 'payments', retry: { maxRetries: 2 }, timeout: '2s', fallback: 'queued' })
+ * async charge(order: Order): Promise<Receipt> { … }
+ *
+ * @publicApi
+ */
+export function Resilient(options: ResilientOptions = {}): ResilienceDecorator {
+  const decorator = '@Resilient';
+  return decoratorOf({
+    decorator,
+    requests: requestsOf(decorator, options),
+    order: options.order,
+    returns: options.returns,
+  });
+}
+
+/** The policies that a {@link ResilientOptions} asks for. */
+export function requestsOf(decorator: string, options: ResilientOptions): ParsedRequest['requests'] {
+  const { fallback, timeout } = options;
+  const named: readonly DecoratedKind[] = ['circuitBreaker', 'retry', 'bulkhead', 'rateLimit'];
+  return [
+    ...named.flatMap((kind) => {
+      const given = options[kind];
+      return given === undefined
+        ? []
+        : namedRequest(`${decorator} ${kind}`, kind, given as string | object, undefined).requests;
+    }),
+    ...(timeout === undefined ? [] : timeoutRequest(`${decorator} timeout`, timeout, undefined).requests),
+    ...(fallback === undefined ? [] : fallbackRequest(`${decorator} fallback`, fallback, undefined).requests),
+  ];
+}
+
+function single(decorator: string, { requests, returns }: ParsedRequest): ResilienceDecorator {
+  return decoratorOf({ decorator, requests, returns });
+}
+
+function timeoutRequest(
+  decorator: string,
+  first: Duration | object | undefined,
+  second: object | undefined,
+): ParsedRequest {
+  const options =
+    typeof first === 'object' || first === undefined ? (first ?? {}) : { ...second, duration: first };
+  return requestOf(decorator, 'timeout', undefined, options);
+}
+
+function fallbackRequest(
+  decorator: string,
+  first: string | FallbackHandler | object,
+  second: object | undefined,
+): ParsedRequest {
+  return requestOf(
+    decorator,
+    'fallback',
+    undefined,
+    typeof first === 'object' ? first : { ...second, use: first },
+  );
+}

@@ -1,0 +1,95 @@
+import { isIPv6 } from 'node:net';
+import type { ExecutionContext } from '@nestjs/common';
+
+/** What these functions read of a request; Express and Fastify both have it. */
+interface RequestLike {
+  readonly ip?: string;
+  readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
+  readonly user?: unknown;
+  readonly socket?: { readonly remoteAddress?: string };
+}
+
+/** The HTTP request of a context, of GraphQL over HTTP too. */
+export function requestOfContext(context: ExecutionContext): object | undefined {
+  if (context.getType<string>() === 'graphql') {
+    return (context.getArgByIndex(2) as { req?: object } | undefined)?.req;
+  }
+  return context.getType() === 'http' ? context.switchToHttp().getRequest<object>() : undefined;
+}
+
+/**
+ * The client's address; of IPv6 the /64 network, which is what one client has. Behind proxies, set `trustedProxies` to
+ * how many of yours stand in front: the address is then read from `X-Forwarded-For`, so many places from its end.
+ *
+ * @example
+ * @RateLimit({ limit: 100, by: byIp({ trustedProxies: 1 }) })
+ *
+ * @publicApi
+ */
+export function byIp(
+  options: { trustedProxies?: number } = {},
+): (context: ExecutionContext) => string | undefined {
+  const { trustedProxies = 0 } = options;
+  return (context) => {
+    const request = requestOfContext(context) as RequestLike | undefined;
+    const address = trustedProxies > 0 ? forwardedFor(request, trustedProxies) : undefined;
+    return network(address ?? request?.socket?.remoteAddress ?? request?.ip);
+  };
+}
+
+/** A header's value. Without it a request is not limited: pair it with a limit by address. @publicApi */
+export function byHeader(name: string): (context: ExecutionContext) => string | undefined {
+  const header = name.toLowerCase();
+  return (context) => first((requestOfContext(context) as RequestLike | undefined)?.headers?.[header]);
+}
+
+/**
+ * A field of `request.user`, by default its `id`, else its `sub`. Needs authentication before it; without a user the
+ * request is limited by address.
+ *
+ * @publicApi
+ */
+export function byUser(field?: string): (context: ExecutionContext) => string | undefined {
+  const address = byIp();
+  return (context) => {
+    const user = (requestOfContext(context) as RequestLike | undefined)?.user as
+      Record<string, unknown> | undefined;
+    const id = field === undefined ? (user?.['id'] ?? user?.['sub']) : user?.[field];
+    return typeof id === 'string' || typeof id === 'number' ? `user:${id}` : address(context);
+  };
+}
+
+/** The tenant that a header names, by default `X-Tenant-Id`. @publicApi */
+export function byTenant(header = 'x-tenant-id'): (context: ExecutionContext) => string | undefined {
+  return byHeader(header);
+}
+
+function forwardedFor(request: RequestLike | undefined, trustedProxies: number): string | undefined {
+  const header = request?.headers?.['x-forwarded-for'];
+  const hops = (Array.isArray(header) ? header.join(',') : (header ?? ''))
+    .split(',')
+    .map((hop) => hop.trim());
+  return hops.at(-trustedProxies) || undefined;
+}
+
+function network(address: string | undefined): string | undefined {
+  if (address === undefined || !isIPv6(address)) return address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  if (mapped !== null) return mapped[1];
+  const [head = '', tail] = address.split('%')[0]!.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const groups = tail === undefined ? left : [...left, ...zeros(8 - left.length - right.length), ...right];
+  return `${groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')}::/64`;
+}
+
+function zeros(count: number): string[] {
+  return new Array<string>(Math.max(0, count)).fill('0');
+}
+
+function first(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}

@@ -1,0 +1,69 @@
+import type { Type } from '@nestjs/common';
+import type { ModulesContainer } from '@nestjs/core';
+import { recordsOf } from '../decorators/method-record.js';
+
+/** A provider, controller or enhancer of an application. */
+export interface ScannedProvider {
+  readonly token: unknown;
+  /** The class, or the factory. */
+  readonly metatype: unknown;
+  /** What it was made into, where that has happened already. */
+  readonly instance: unknown;
+  /** Replaces the factory before it has run. */
+  replaceFactory?: (wrap: (factory: AnyFunction) => AnyFunction) => void;
+}
+
+type AnyFunction = (...args: unknown[]) => unknown;
+
+interface WrapperLike {
+  readonly token: unknown;
+  metatype: unknown;
+  readonly instance: unknown;
+  readonly inject?: unknown;
+  readonly isNotMetatype: boolean;
+  readonly isAlias?: boolean;
+}
+
+/** Everything that Nest's injector makes or holds for an application. */
+export function* scanProviders(modules: ModulesContainer): Generator<ScannedProvider> {
+  for (const module of modules.values()) {
+    const collections = [module.providers, module.controllers, module.injectables];
+    for (const collection of collections) {
+      for (const entry of collection.values()) {
+        const wrapper = entry as unknown as WrapperLike;
+        // An alias is a factory to Nest; what it stands for is scanned under its own token.
+        if (wrapper.isAlias === true) continue;
+        const isFactory = Array.isArray(wrapper.inject) && typeof wrapper.metatype === 'function';
+        yield {
+          token: wrapper.token,
+          metatype: isFactory ? undefined : wrapper.metatype,
+          instance: wrapper.instance,
+          ...(isFactory && {
+            replaceFactory: (wrap) => {
+              wrapper.metatype = wrap(wrapper.metatype as AnyFunction);
+            },
+          }),
+        };
+      }
+    }
+  }
+}
+
+/** The class of a provider, if any of its methods is decorated. */
+export function decoratedClassOf(provider: ScannedProvider): Type | undefined {
+  const { metatype, instance } = provider;
+  if (typeof metatype === 'function' && hasDecoratedMethods(metatype.prototype)) return metatype as Type;
+  if (isDecoratedInstance(instance)) return instance.constructor as Type;
+  return undefined;
+}
+
+/** Whether an object is an instance of a class with decorated methods. */
+export function isDecoratedInstance(instance: unknown): instance is object {
+  return (
+    typeof instance === 'object' && instance !== null && hasDecoratedMethods(Object.getPrototypeOf(instance))
+  );
+}
+
+function hasDecoratedMethods(prototype: unknown): boolean {
+  return typeof prototype === 'object' && prototype !== null && recordsOf(prototype).length > 0;
+}

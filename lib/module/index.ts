@@ -1,0 +1,13 @@
+export type { ErrorBody } from './error-translation.js';
+export type {
+  HttpOptions,
+  NamedPolicies,
+  PolicyDefaults,
+  ResilienceModuleOptions,
+} from './resilience.options.js';
+export {
+  ResilienceModule,
+  type ResilienceModuleAsyncOptions,
+  type ResilienceOptionsFactory,
+} from './resilience.module.js';
+export { ResilienceService, type ResilienceStats } from './resilience.service.js';

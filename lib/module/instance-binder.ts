@@ -1,0 +1,71 @@
+import type { ModulesContainer } from '@nestjs/core';
+import { RUNTIME_KEY, bindingOf, setBinding, type Runtime } from '../decorators/runtime.js';
+import { isDecoratedInstance, scanProviders } from './class-scan.js';
+
+/**
+ * Ties instances to the runtime that Nest's injector does not make itself: those of `useValue`, and what factories
+ * return, in every scope. They are let go when the application closes.
+ */
+export class InstanceBinder {
+  private readonly bound = new Set<WeakRef<object>>();
+  private readonly refused: string[] = [];
+
+  constructor(private readonly runtime: Runtime) {}
+
+  /** Binds what is there, and arranges for what factories will make. */
+  bindAll(modules: ModulesContainer): void {
+    for (const provider of scanProviders(modules)) {
+      if (provider.instance !== null && provider.instance !== undefined) this.bind(provider.instance);
+      provider.replaceFactory?.((factory) => this.bindingFactory(factory));
+    }
+  }
+
+  /** Binds what has been made since; for factories that ran before the runtime existed. */
+  bindMade(modules: ModulesContainer): void {
+    for (const provider of scanProviders(modules)) this.bind(provider.instance);
+  }
+
+  /** Objects that belong to another application, which no second one may take. */
+  get problems(): readonly string[] {
+    return this.refused;
+  }
+
+  release(): void {
+    for (const reference of this.bound) {
+      const instance = reference.deref();
+      if (instance !== undefined) delete (instance as { [RUNTIME_KEY]?: unknown })[RUNTIME_KEY];
+    }
+    this.bound.clear();
+  }
+
+  private bind(instance: unknown): void {
+    if (!isDecoratedInstance(instance)) return;
+    const binding = bindingOf(instance);
+    if (binding?.runtime === this.runtime) return;
+    const name = instance.constructor.name;
+    if (binding !== undefined) {
+      this.refused.push(
+        `An instance of ${name} is shared with another application; its policies can belong to one only. Provide a new instance in each.`,
+      );
+    } else if (!Object.isExtensible(instance)) {
+      this.refused.push(
+        `An instance of ${name} is frozen, so it cannot be tied to the application's policies.`,
+      );
+    } else {
+      setBinding(instance, this.runtime);
+      this.bound.add(new WeakRef(instance));
+    }
+  }
+
+  private bindingFactory(factory: (...args: unknown[]) => unknown): (...args: unknown[]) => unknown {
+    const bind = <T>(made: T): T => {
+      this.bind(made);
+      if (this.refused.length > 0) throw new Error(this.refused.join('\n'));
+      return made;
+    };
+    return (...args) => {
+      const made = factory(...args);
+      return made instanceof Promise ? made.then(bind) : bind(made);
+    };
+  }
+}

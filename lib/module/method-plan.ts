@@ -1,0 +1,260 @@
+import type { Type } from '@nestjs/common';
+import { parseDuration } from '../core/duration.js';
+import type { OptionProblem } from '../core/errors.js';
+import { suggest } from '../core/suggest.js';
+import { classRequestsOf, type MethodRecord, type PolicyRequest } from '../decorators/method-record.js';
+import { orderProblems, type PipelinePolicy, type PipelineSlot } from '../pipeline/index.js';
+import { FallbackChain, type FallbackOptions } from '../policies/fallback/index.js';
+import { RateLimitPolicy } from '../policies/rate-limit/index.js';
+import { POLICY_KINDS, registerFallback, type NamedKind, type PolicyTypes } from './policy-kinds.js';
+import type { PolicyRegistry } from './policy-registry.js';
+
+/** What a method asks for, once its class has had its say: the method's own wins, kind by kind. */
+export interface MethodPlan {
+  /** `PaymentsService.charge`. */
+  readonly name: string;
+  /** Outermost first. */
+  readonly requests: readonly PolicyRequest[];
+  readonly order: readonly PipelineSlot[] | undefined;
+  readonly returns: 'promise' | 'observable';
+}
+
+/** The plan of a method for the instances of `type`, which may have inherited it. */
+export function planMethod(type: Type, record: MethodRecord): MethodPlan {
+  const byKind = new Map<NamedKind, PolicyRequest[]>();
+  const layers = [...classRequestsOf(type.prototype as object), record];
+  let order: readonly PipelineSlot[] | undefined;
+  let { returns } = record;
+  for (const layer of layers) {
+    const kinds = new Set(layer.policies.map(({ kind }) => kind));
+    for (const kind of kinds)
+      byKind.set(
+        kind,
+        layer.policies.filter((request) => request.kind === kind),
+      );
+    order = layer.order ?? order;
+    returns ??= layer.returns;
+  }
+  return {
+    name: methodName(type, record),
+    requests: [...byKind.values()].flat(),
+    order,
+    returns: returns ?? 'promise',
+  };
+}
+
+/** `Class.method`; of a method that the class has overridden, which class's it is. */
+function methodName(type: Type, record: MethodRecord): string {
+  const name = `${type.name}.${String(record.key)}`;
+  const reachable = (type.prototype as Record<string | symbol, unknown>)[record.key] === record.interceptor;
+  return reachable || record.owner === type.prototype ? name : `${name} of ${record.owner.constructor.name}`;
+}
+
+/** Declares what a plan says about named policies; what is wrong with that, or with its options, comes back. */
+export function declarePlan(plan: MethodPlan, type: Type, registry: PolicyRegistry): OptionProblem[] {
+  const problems = orderProblems(plan.order, `@Resilient on ${plan.name}`);
+  for (const request of plan.requests) {
+    const { kind, name, options, instance } = request;
+    const where = placeOf(request, plan);
+    if (instance !== undefined) {
+      problems.push(...instanceProblems(request, where));
+      continue;
+    }
+    problems.push(
+      ...(name === undefined
+        ? registry.problemsOf(kind, undefined, options ?? {}, where)
+        : registry.declare(kind, name, options, where)),
+    );
+    if (kind === 'fallback')
+      problems.push(...fallbackMethodProblems(options as FallbackOptions, type, plan, where));
+  }
+  problems.push(...ambiguousFallbacks(plan));
+  return problems;
+}
+
+/** What can only be said once all plans have been declared: names that nobody describes, policies that do not fit. */
+export function checkPlan(plan: MethodPlan, registry: PolicyRegistry): OptionProblem[] {
+  const problems: OptionProblem[] = [];
+  for (const request of plan.requests) {
+    const { kind, name, instance } = request;
+    const where = placeOf(request, plan);
+    if (instance !== undefined) continue;
+    if (name !== undefined && request.options === undefined)
+      problems.push(...registry.nameProblems(kind, name, where));
+    if (kind !== 'retry') continue;
+    const { budget } = registry.optionsOf('retry', name, name === undefined ? request.options : undefined);
+    if (typeof budget === 'string') {
+      problems.push(
+        ...registry
+          .nameProblems('retryBudget', budget, where)
+          .map((problem) => ({ ...problem, option: 'budget' })),
+      );
+    }
+  }
+  problems.push(...backoffProblems(plan, registry));
+  return problems;
+}
+
+/** The policies of a plan, made or found, outermost first within their kinds. */
+export function policiesOf(plan: MethodPlan, registry: PolicyRegistry): PipelinePolicy[] {
+  const policies: PipelinePolicy[] = [];
+  const simple = plan.requests.filter(isSimpleFallback);
+  for (const request of plan.requests) {
+    if (!isSimpleFallback(request)) policies.push(policyOf(request, plan, registry));
+    else if (request === simple[0]) policies.push(mergedFallback(simple, plan, registry));
+  }
+  return policies;
+}
+
+/** Whether a request asks for a fallback of its own without levels: those of one method are one policy. */
+function isSimpleFallback({ kind, name, instance, options }: PolicyRequest): boolean {
+  return (
+    kind === 'fallback' &&
+    name === undefined &&
+    instance === undefined &&
+    (options as FallbackOptions | undefined)?.levels === undefined
+  );
+}
+
+function mergedFallback(
+  requests: readonly PolicyRequest[],
+  plan: MethodPlan,
+  registry: PolicyRegistry,
+): FallbackChain {
+  return registry.own('fallback', plan.name, (name) => {
+    const chain = new FallbackChain(name, registry.environment);
+    for (const { options } of requests)
+      registerFallback(chain, registry.optionsOf('fallback', undefined, options));
+    return chain;
+  });
+}
+
+function policyOf(request: PolicyRequest, plan: MethodPlan, registry: PolicyRegistry): PipelinePolicy {
+  const { kind, name, options, instance } = request;
+  if (instance !== undefined) return instance as PipelinePolicy;
+  if (name !== undefined) return registry.get(kind, name);
+  return registry.own(kind, plan.name, (unique) =>
+    createOwn(kind, unique, options, registry),
+  ) as PipelinePolicy;
+}
+
+function createOwn<K extends NamedKind>(
+  kind: K,
+  name: string,
+  options: object | undefined,
+  registry: PolicyRegistry,
+): PolicyTypes[K] {
+  return POLICY_KINDS[kind].create(name, registry.optionsOf(kind, undefined, options), registry.environment);
+}
+
+/** Whether a policy limits requests, before the handler, and not calls. */
+export function isRequestLimit(policy: PipelinePolicy): policy is RateLimitPolicy {
+  return policy instanceof RateLimitPolicy && policy.requestKey !== undefined;
+}
+
+function placeOf({ decorator }: PolicyRequest, plan: MethodPlan): string {
+  return `${decorator} on ${plan.name}`;
+}
+
+function instanceProblems({ kind, instance }: PolicyRequest, where: string): OptionProblem[] {
+  const made = (instance as { kind?: unknown }).kind;
+  if (made === kind) return [];
+  return [
+    {
+      where,
+      message: `This place takes a policy of kind "${kind}", got one of kind ${JSON.stringify(made)}.`,
+    },
+  ];
+}
+
+function fallbackMethodProblems(
+  options: FallbackOptions | undefined,
+  type: Type,
+  plan: MethodPlan,
+  where: string,
+): OptionProblem[] {
+  if (typeof options !== 'object') return [];
+  const levels = Array.isArray(options.levels) ? options.levels : [];
+  const names = [options.use, ...levels.map((step) => (step as { use?: unknown } | null)?.use)];
+  const prototype = type.prototype as Record<string, unknown>;
+  return names.flatMap((name): OptionProblem[] => {
+    if (typeof name !== 'string') return [];
+    if (plan.name === `${type.name}.${name}`)
+      return [{ where, option: 'use', message: `A method cannot be its own fallback.` }];
+    if (typeof prototype[name] === 'function') return [];
+    const meant = suggest(name, methodNames(type));
+    const hint = meant === undefined ? '' : ` Did you mean "${meant}"?`;
+    return [
+      { where, option: 'use', message: `${type.name} has no method "${name}" to fall back to.${hint}` },
+    ];
+  });
+}
+
+function methodNames(type: Type): string[] {
+  const names: string[] = [];
+  for (
+    let link = type.prototype as object;
+    link !== Object.prototype;
+    link = Object.getPrototypeOf(link) as object
+  ) {
+    names.push(...Object.getOwnPropertyNames(link).filter((name) => name !== 'constructor'));
+  }
+  return names;
+}
+
+/** Two fallbacks for the same errors: nobody could tell which one answers. */
+function ambiguousFallbacks(plan: MethodPlan): OptionProblem[] {
+  const seen = new Map<unknown, PolicyRequest>();
+  return plan.requests.filter(isSimpleFallback).flatMap((request): OptionProblem[] => {
+    const on = (request.options as FallbackOptions | undefined)?.on;
+    return [on].flat().flatMap((part): OptionProblem[] => {
+      if (!seen.has(part)) {
+        seen.set(part, request);
+        return [];
+      }
+      const errors =
+        typeof part === 'function' ? part.name : part === undefined ? 'all errors' : String(part);
+      return [
+        {
+          where: placeOf(request, plan),
+          option: 'on',
+          message: `Two fallbacks answer for ${errors}; give each its own "on".`,
+        },
+      ];
+    });
+  });
+}
+
+/** A first back-off that is longer than the whole call may take never runs. */
+function backoffProblems(plan: MethodPlan, registry: PolicyRegistry): OptionProblem[] {
+  const optionsOf = <K extends NamedKind>(request: PolicyRequest & { kind: K }) =>
+    registry.optionsOf<K>(
+      request.kind,
+      request.name,
+      request.name === undefined ? request.options : undefined,
+    );
+  const retry = plan.requests.find((request) => request.kind === 'retry' && request.instance === undefined);
+  const timeout = plan.requests.find(
+    (request) => request.kind === 'timeout' && request.instance === undefined,
+  );
+  if (retry === undefined) return [];
+  const {
+    baseDelay = '100ms',
+    maxRetries = 3,
+    maxElapsed,
+    backoff,
+  } = optionsOf(retry as PolicyRequest & { kind: 'retry' });
+  const total = timeout && optionsOf(timeout as PolicyRequest & { kind: 'timeout' }).total;
+  const baseMs = parseDuration(baseDelay);
+  if (baseMs === undefined || maxRetries === 0 || typeof backoff === 'function') return [];
+  const bounds = [
+    ['"maxElapsed"', maxElapsed],
+    ['the timeout\'s "total"', total],
+  ] as const;
+  return bounds.flatMap(([bound, given]): OptionProblem[] => {
+    const boundMs = given === undefined ? undefined : parseDuration(given);
+    if (boundMs === undefined || baseMs < boundMs) return [];
+    const message = `"baseDelay" of ${baseMs} ms does not fit into ${bound} of ${boundMs} ms: no retry could ever run.`;
+    return [{ where: placeOf(retry, plan), option: 'baseDelay', message }];
+  });
+}

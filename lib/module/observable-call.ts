@@ -1,0 +1,69 @@
+import { isObservable, type Observable, type Subscriber } from 'rxjs';
+import type { AbortListener, Call } from '../core/call.js';
+import type { Clock } from '../core/clock.js';
+import { runCall } from '../core/execute.js';
+import type { Pipeline } from '../pipeline/index.js';
+
+/**
+ * Runs a method that returns an observable: the subscription is the call. To the pipeline it is a promise of the last
+ * value; meanwhile every value goes straight to the subscriber. After the first one nothing can be repeated or
+ * replaced any more, so errors pass through. Unsubscribing aborts the call.
+ *
+ * @returns what unsubscribes.
+ */
+export function runObservable(
+  pipeline: Pipeline,
+  clock: Clock,
+  call: Call,
+  subscriber: Subscriber<unknown>,
+): () => void {
+  /** Whether what the pipeline answered has reached the subscriber already. */
+  let streamed = false;
+  call.cancellable = true;
+  call.adapt = (inner, result) => {
+    streamed = isObservable(result);
+    return isObservable(result) ? stream(result, inner, subscriber) : result;
+  };
+  Promise.resolve(start(pipeline, clock, call)).then(
+    (value) => {
+      if (!streamed) subscriber.next(value);
+      subscriber.complete();
+    },
+    (error: unknown) => subscriber.error(error),
+  );
+  return () => call.abort('caller', new DOMException('The subscriber has gone.', 'AbortError'));
+}
+
+async function start(pipeline: Pipeline, clock: Clock, call: Call): Promise<unknown> {
+  return runCall(call, clock, pipeline.run);
+}
+
+/** Sends an observable's values on, and promises the last one. An abort unsubscribes. */
+function stream(source: Observable<unknown>, call: Call, subscriber: Subscriber<unknown>): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    let last: unknown;
+    const aborted: AbortListener = {
+      onAbort() {
+        subscription.unsubscribe();
+        // Whoever waits for the method to settle, such as a bulkhead, has waited long enough.
+        reject(call.abortReason as Error);
+      },
+    };
+    call.onAbortAdd(aborted);
+    const subscription = source.subscribe({
+      next(value) {
+        last = value;
+        for (let link: Call | undefined = call; link !== undefined; link = link.parent) link.emitted = true;
+        subscriber.next(value);
+      },
+      error(error: unknown) {
+        call.onAbortRemove(aborted);
+        reject(error as Error);
+      },
+      complete() {
+        call.onAbortRemove(aborted);
+        resolve(last);
+      },
+    });
+  });
+}

@@ -1,0 +1,135 @@
+import type { PolicyEnvironment } from '../core/environment.js';
+import type { OptionProblem } from '../core/errors.js';
+import type { Policy } from '../core/policy.js';
+import { BulkheadPolicy, type BulkheadOptions } from '../policies/bulkhead/index.js';
+import { bulkheadProblems } from '../policies/bulkhead/bulkhead.options.js';
+import { CircuitBreakerPolicy, type CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
+import { circuitBreakerProblems } from '../policies/circuit-breaker/circuit-breaker.options.js';
+import {
+  FallbackChain,
+  FallbackLevel,
+  type FallbackHandler,
+  type FallbackOptions,
+} from '../policies/fallback/index.js';
+import { fallbackProblems } from '../policies/fallback/fallback.options.js';
+import { RateLimitPolicy, type RateLimitOptions } from '../policies/rate-limit/index.js';
+import { rateLimitProblems } from '../policies/rate-limit/rate-limit.options.js';
+import {
+  RetryBudget,
+  RetryPolicy,
+  type RetryBudgetOptions,
+  type RetryOptions,
+} from '../policies/retry/index.js';
+import { retryBudgetProblems } from '../policies/retry/retry-budget.options.js';
+import { retryProblems } from '../policies/retry/retry.options.js';
+import { TimeoutPolicy, type TimeoutOptions } from '../policies/timeout/index.js';
+import { timeoutProblems } from '../policies/timeout/timeout.options.js';
+import type { NamedPolicies, PolicyDefaults } from './resilience.options.js';
+
+/** The policies of an application, by kind. */
+export interface PolicyTypes {
+  circuitBreaker: CircuitBreakerPolicy;
+  retry: RetryPolicy;
+  retryBudget: RetryBudget;
+  bulkhead: BulkheadPolicy;
+  rateLimit: RateLimitPolicy;
+  timeout: TimeoutPolicy;
+  fallback: FallbackChain;
+}
+
+/** Their options, by kind. */
+export interface PolicyOptions {
+  circuitBreaker: CircuitBreakerOptions;
+  retry: RetryOptions;
+  retryBudget: RetryBudgetOptions;
+  bulkhead: BulkheadOptions;
+  rateLimit: RateLimitOptions;
+  timeout: TimeoutOptions;
+  fallback: FallbackOptions;
+}
+
+export type NamedKind = keyof PolicyTypes & keyof PolicyDefaults;
+
+/** What policies of an application are made with. */
+export interface RegistryEnvironment extends PolicyEnvironment {
+  readonly budgets: (name: string) => RetryBudget;
+}
+
+interface KindDefinition<K extends NamedKind> {
+  /** Where its policies stand in the module's options, and in the stats. */
+  readonly plural: keyof NamedPolicies;
+  /** In words, for messages. */
+  readonly title: string;
+  readonly problems: (options: PolicyOptions[K], where: string) => OptionProblem[];
+  readonly create: (
+    name: string,
+    options: PolicyOptions[K],
+    environment: RegistryEnvironment,
+  ) => PolicyTypes[K] & Policy;
+}
+
+/** All that differs from kind to kind, in one place. */
+export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
+  circuitBreaker: {
+    plural: 'circuitBreakers',
+    title: 'circuit breaker',
+    problems: circuitBreakerProblems,
+    create: (name, options, environment) => new CircuitBreakerPolicy(name, options, environment),
+  },
+  retry: {
+    plural: 'retries',
+    title: 'retry',
+    problems: retryProblems,
+    create: (name, options, environment) => new RetryPolicy(name, options, environment),
+  },
+  retryBudget: {
+    plural: 'retryBudgets',
+    title: 'retry budget',
+    problems: retryBudgetProblems,
+    create: (name, options, environment) => new RetryBudget(name, options, environment),
+  },
+  bulkhead: {
+    plural: 'bulkheads',
+    title: 'bulkhead',
+    problems: bulkheadProblems,
+    create: (name, options, environment) => new BulkheadPolicy(name, options, environment),
+  },
+  rateLimit: {
+    plural: 'rateLimiters',
+    title: 'rate limit',
+    problems: rateLimitProblems,
+    create: (name, options, environment) => new RateLimitPolicy(name, options, environment),
+  },
+  timeout: {
+    plural: 'timeouts',
+    title: 'timeout',
+    problems: timeoutProblems,
+    create: (name, options, environment) => new TimeoutPolicy(name, options, environment),
+  },
+  fallback: { plural: 'fallbacks', title: 'fallback', problems: fallbackProblems, create: createFallback },
+};
+
+export const NAMED_KINDS = Object.keys(POLICY_KINDS) as readonly NamedKind[];
+
+function createFallback(
+  name: string,
+  options: FallbackOptions,
+  environment: PolicyEnvironment,
+): FallbackChain {
+  return registerFallback(new FallbackChain(name, environment), options);
+}
+
+/** Adds what the options of one decorator say to a chain. */
+export function registerFallback(chain: FallbackChain, { use, levels, on }: FallbackOptions): FallbackChain {
+  if (use !== undefined) chain.register(FallbackLevel.DEFAULT, handlerOf(use), on);
+  for (const step of levels ?? []) chain.register(step.level, handlerOf(step.use), on);
+  return chain;
+}
+
+/** A method's name means that method of the instance whose call failed. */
+function handlerOf(use: FallbackHandler | string): FallbackHandler {
+  if (typeof use === 'function') return use;
+  return function (this: unknown, ...argsAndError: unknown[]) {
+    return (this as Record<string, FallbackHandler>)[use]!(...argsAndError);
+  };
+}

@@ -1,0 +1,225 @@
+import { parseDuration } from '../core/duration.js';
+import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
+import type { PolicyEnvironment } from '../core/environment.js';
+import { refuseProblems } from '../core/option-table.js';
+import { suggest } from '../core/suggest.js';
+import {
+  NAMED_KINDS,
+  POLICY_KINDS,
+  type NamedKind,
+  type PolicyOptions,
+  type PolicyTypes,
+  type RegistryEnvironment,
+} from './policy-kinds.js';
+import type { NamedPolicies, PolicyDefaults } from './resilience.options.js';
+
+/** What was said about a named policy, and by whom. */
+interface Declaration {
+  options: object;
+  readonly where: string;
+}
+
+/**
+ * The policies of one application: named ones, which everybody who uses the name shares, and those that belong to one
+ * method. A named policy is what the defaults, the configuration and the decorators say together, in this order.
+ */
+export class PolicyRegistry {
+  readonly environment: RegistryEnvironment;
+  private readonly configured = new Map<string, Declaration>();
+  private readonly declared = new Map<string, Declaration>();
+  private readonly policies: { readonly [K in NamedKind]: Map<string, PolicyTypes[K]> } = {
+    circuitBreaker: new Map(),
+    retry: new Map(),
+    retryBudget: new Map(),
+    bulkhead: new Map(),
+    rateLimit: new Map(),
+    timeout: new Map(),
+    fallback: new Map(),
+  };
+
+  constructor(
+    private readonly defaults: PolicyDefaults,
+    private readonly maxPolicies: number,
+    environment: PolicyEnvironment,
+  ) {
+    this.environment = { ...environment, budgets: (name) => this.get('retryBudget', name) };
+  }
+
+  /** Takes configuration over; what is wrong with it comes back. */
+  configure(named: NamedPolicies, where: string): OptionProblem[] {
+    const problems: OptionProblem[] = [];
+    for (const kind of NAMED_KINDS) {
+      for (const [name, options] of Object.entries(named[POLICY_KINDS[kind].plural] ?? {})) {
+        const place = `${where} ${POLICY_KINDS[kind].plural}.${name}`;
+        const id = idOf(kind, name);
+        const other = this.configured.get(id);
+        if (other !== undefined) problems.push(...contradictions(other, options as object, place));
+        this.configured.set(id, {
+          options: { ...other?.options, ...(options as object) },
+          where: other?.where ?? place,
+        });
+        problems.push(...this.problemsOf(kind, name, undefined, place));
+      }
+    }
+    return problems;
+  }
+
+  /** Notes what a decorator says about a named policy; what is wrong with that comes back. */
+  declare<K extends NamedKind>(
+    kind: K,
+    name: string,
+    options: object | undefined,
+    where: string,
+  ): OptionProblem[] {
+    if (options === undefined) return [];
+    const problems = this.problemsOf(kind, name, options, where);
+    if (problems.length > 0) return problems;
+    const id = idOf(kind, name);
+    const other = this.declared.get(id);
+    if (other !== undefined) problems.push(...contradictions(other, options, where));
+    const made = this.policies[kind].has(name);
+    if (made) problems.push(...this.lateOptions(kind, name, options, where));
+    if (problems.length === 0 && !made) {
+      this.declared.set(id, { options: { ...other?.options, ...options }, where: other?.where ?? where });
+    }
+    return problems;
+  }
+
+  /**
+   * What is wrong with a bare name, once everybody has spoken: where policies of a kind are configured by name, one that
+   * nobody describes is a slip of the pen.
+   */
+  nameProblems(kind: NamedKind, name: string, where: string): OptionProblem[] {
+    const id = idOf(kind, name);
+    if (this.configured.has(id) || this.declared.has(id) || this.policies[kind].has(name)) return [];
+    const known = this.namesOf(kind);
+    if (known.length === 0 && kind !== 'retryBudget') return [];
+    const { title, plural } = POLICY_KINDS[kind];
+    const meant = suggest(name, known);
+    const hint = meant === undefined ? '' : ` Did you mean "${meant}"?`;
+    const message = `There is no ${title} "${name}": give it options here, or add it to forRoot({ ${plural} }).${hint}`;
+    return [{ where, option: 'name', message }];
+  }
+
+  /** The options that a policy of this name has, or would have. */
+  optionsOf<K extends NamedKind>(kind: K, name: string | undefined, own?: object): PolicyOptions[K] {
+    const id = name === undefined ? '' : idOf(kind, name);
+    return {
+      ...this.defaults[kind],
+      ...this.configured.get(id)?.options,
+      ...this.declared.get(id)?.options,
+      ...own,
+    } as PolicyOptions[K];
+  }
+
+  /** The policy of that name, made at first use. */
+  get<K extends NamedKind>(kind: K, name: string): PolicyTypes[K] {
+    return this.policies[kind].get(name) ?? this.create(kind, name, this.optionsOf(kind, name));
+  }
+
+  /** Get or create, with options: they must agree with what the name already means. */
+  getWith<K extends NamedKind>(kind: K, name: string, options: PolicyOptions[K] | undefined): PolicyTypes[K] {
+    refuseProblems(this.declare(kind, name, options, `ResilienceService.${kind}("${name}")`));
+    return this.get(kind, name);
+  }
+
+  /** A policy of one method alone, under a name that nobody else has. */
+  own<K extends NamedKind>(kind: K, name: string, make: (name: string) => PolicyTypes[K]): PolicyTypes[K] {
+    const policies: Map<string, PolicyTypes[K]> = this.policies[kind];
+    let unique = name;
+    for (let number = 2; policies.has(unique); number++) unique = `${name}#${number}`;
+    const policy = make(unique);
+    policies.set(unique, policy);
+    return policy;
+  }
+
+  find<K extends NamedKind>(kind: K, name: string): PolicyTypes[K] | undefined {
+    return this.policies[kind].get(name);
+  }
+
+  all<K extends NamedKind>(kind: K): ReadonlyMap<string, PolicyTypes[K]> {
+    return this.policies[kind];
+  }
+
+  /** Makes the policies of all configured names, so that they can be seen before their first call. */
+  createConfigured(): void {
+    for (const kind of NAMED_KINDS) for (const name of this.namesOf(kind)) this.get(kind, name);
+  }
+
+  /** What is wrong with the options that `own` would leave a policy with. */
+  problemsOf<K extends NamedKind>(
+    kind: K,
+    name: string | undefined,
+    own: unknown,
+    where: string,
+  ): OptionProblem[] {
+    const { problems } = POLICY_KINDS[kind];
+    // Not even an object: let the table say so.
+    if (own !== undefined && (typeof own !== 'object' || own === null))
+      return problems(own as PolicyOptions[K], where);
+    return problems(this.optionsOf(kind, name, own as object | undefined), where);
+  }
+
+  private create<K extends NamedKind>(kind: K, name: string, options: PolicyOptions[K]): PolicyTypes[K] {
+    const { create, title } = POLICY_KINDS[kind];
+    const policies: Map<string, PolicyTypes[K]> = this.policies[kind];
+    if (policies.size >= this.maxPolicies) {
+      const message = `There are ${this.maxPolicies} policies already ("maxPolicies"). Names taken from user input belong into "key", which is bounded.`;
+      throw new InvalidOptionsError([{ where: `${title} "${name}"`, option: 'name', message }]);
+    }
+    const policy = create(name, options, this.environment);
+    policies.set(name, policy);
+    return policy;
+  }
+
+  private namesOf(kind: NamedKind): string[] {
+    const prefix = idOf(kind, '');
+    return [...this.configured.keys()]
+      .filter((id) => id.startsWith(prefix))
+      .map((id) => id.slice(prefix.length));
+  }
+
+  /** Options that come after a policy was made must say what it already is. */
+  private lateOptions(kind: NamedKind, name: string, options: object, where: string): OptionProblem[] {
+    const effective: object = this.optionsOf(kind, name);
+    const declaration = this.declared.get(idOf(kind, name)) ?? this.configured.get(idOf(kind, name));
+    return contradictions(
+      { options: effective, where: declaration?.where ?? 'its first use' },
+      options,
+      where,
+      true,
+    );
+  }
+}
+
+function idOf(kind: NamedKind, name: string): string {
+  return `${kind}:${name}`;
+}
+
+/** One name is one policy: where two say different things, neither is right. */
+function contradictions(known: Declaration, options: object, where: string, strict = false): OptionProblem[] {
+  const before = known.options as Readonly<Record<string, unknown>>;
+  return Object.entries(options).flatMap(([option, given]) => {
+    const had = before[option];
+    if (had === undefined ? !strict : sameValue(had, given)) return [];
+    const message = `"${option}" is ${show(given)} here, but ${show(had)} at ${known.where}; one name is one policy.`;
+    return [{ where, option, message }];
+  });
+}
+
+function sameValue(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null) {
+    const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+    return [...keys].every((key) =>
+      sameValue((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]),
+    );
+  }
+  const duration = typeof a === 'function' || typeof b === 'function' ? undefined : parseDuration(a);
+  return duration !== undefined && duration === parseDuration(b);
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'function') return `the function ${value.name || '(anonymous)'}`;
+  return value === undefined ? 'not given' : (JSON.stringify(value) ?? String(value));
+}

@@ -1,0 +1,193 @@
+import {
+  ConfigurableModuleBuilder,
+  Inject,
+  Logger,
+  Module,
+  type ConfigurableModuleAsyncOptions,
+  type DynamicModule,
+  type MiddlewareConsumer,
+  type NestModule,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+  type Provider,
+} from '@nestjs/common';
+import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { sharedSymbol } from '../core/identity.js';
+import type { PolicyKind } from '../core/policy.js';
+import { injectedPolicies, policyToken } from '../decorators/inject.decorators.js';
+import { RUNTIME_TOKEN } from '../decorators/runtime.js';
+import { FeaturePolicies } from './feature-policies.js';
+import { InstanceBinder } from './instance-binder.js';
+import { NAMED_KINDS, POLICY_KINDS, type NamedKind } from './policy-kinds.js';
+import type { RequestState } from './request-context.js';
+import { ResilienceExceptionFilter } from './resilience-exception.filter.js';
+import type { NamedPolicies, ResilienceModuleOptions } from './resilience.options.js';
+import { ResilienceRuntime } from './resilience.runtime.js';
+import { ResilienceService } from './resilience.service.js';
+
+const OPTIONS_TOKEN = sharedSymbol('module-options');
+const BINDER_TOKEN = sharedSymbol('instance-binder');
+
+const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<ResilienceModuleOptions>({
+  optionsInjectionToken: OPTIONS_TOKEN,
+})
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createResilienceOptions')
+  .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
+  .build();
+
+/** Options of `ResilienceModule.forRootAsync()`. @publicApi */
+export type ResilienceModuleAsyncOptions = ConfigurableModuleAsyncOptions<
+  ResilienceModuleOptions,
+  'createResilienceOptions'
+> & { readonly isGlobal?: boolean };
+
+/** A class that makes the module's options, for `useClass` and `useExisting`. @publicApi */
+export interface ResilienceOptionsFactory {
+  createResilienceOptions(): ResilienceModuleOptions | Promise<ResilienceModuleOptions>;
+}
+
+/**
+ * Registers the policies of an application and makes decorators take hold. Import it once, in the root module.
+ *
+ * @example
+ * @Module({ imports: [ResilienceModule.forRoot({ circuitBreakers: { payments: { openDuration: '30s' } } })] })
+ * export class AppModule {}
+ *
+ * @publicApi
+ */
+@Module({})
+export class ResilienceModule
+  extends ConfigurableModuleClass
+  implements NestModule, OnModuleInit, OnApplicationShutdown
+{
+  constructor(
+    @Inject(RUNTIME_TOKEN) private readonly runtime: ResilienceRuntime,
+    @Inject(BINDER_TOKEN) private readonly binder: InstanceBinder,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+  ) {
+    super();
+  }
+
+  /** With options that are known now. All are optional. */
+  static override forRoot(options: ResilienceModuleOptions & { isGlobal?: boolean } = {}): DynamicModule {
+    return complete(super.forRoot(options), () => [...namesIn(options), ...injectedPolicies()]);
+  }
+
+  /** With options that have to be waited for. Policies that are only configured there are provided where injected. */
+  static override forRootAsync(options: ResilienceModuleAsyncOptions): DynamicModule {
+    return complete(super.forRootAsync(options), injectedPolicies);
+  }
+
+  /** Adds named policies, beside the feature that uses them. They belong to the whole application. */
+  static forFeature(policies: NamedPolicies): DynamicModule {
+    const providers = providersOf(namesIn(policies));
+    return {
+      module: ResilienceFeatureModule,
+      providers: [
+        { provide: Symbol('feature-policies'), useValue: new FeaturePolicies(policies) },
+        ...providers,
+      ],
+      exports: providers,
+    };
+  }
+
+  configure(consumer: MiddlewareConsumer): void {
+    const { context } = this.runtime;
+    if (context === undefined) return;
+    const open = (_request: unknown, response: ResponseLike, next: () => void) =>
+      context.open(response.raw ?? response, next);
+    consumer.apply(open).forRoutes('{*path}');
+  }
+
+  onModuleInit(): void {
+    this.binder.bindMade(this.modules);
+    const [problem] = this.binder.problems;
+    if (problem !== undefined) throw new Error(problem);
+    const logger = new Logger(ResilienceModule.name);
+    for (const warning of this.runtime.warnings) logger.warn(warning);
+  }
+
+  onApplicationShutdown(): void {
+    this.binder.release();
+  }
+}
+
+/** Holds what one `forFeature` adds. */
+@Module({})
+class ResilienceFeatureModule {}
+
+type Response = NonNullable<RequestState['response']>;
+type ResponseLike = Response & { readonly raw?: Response };
+
+interface PolicyName {
+  readonly kind: PolicyKind;
+  readonly name: string;
+}
+
+function namesIn(policies: NamedPolicies): PolicyName[] {
+  return NAMED_KINDS.flatMap((kind) =>
+    Object.keys(policies[POLICY_KINDS[kind].plural] ?? {}).map((name) => ({ kind, name })),
+  );
+}
+
+function providersOf(names: readonly PolicyName[]): Provider[] {
+  const unique = new Map(
+    names.map(({ kind, name }) => [policyToken(kind, name), { kind: kind as NamedKind, name }]),
+  );
+  return [...unique].map(([provide, { kind, name }]) => ({
+    provide,
+    inject: [RUNTIME_TOKEN],
+    useFactory: (runtime: ResilienceRuntime) => runtime.policies.get(kind, name),
+  }));
+}
+
+/**
+ * The providers of the module. The list is made when Nest reads it, and not when `forRoot` is called: by then every file
+ * of the application has been loaded, so every `@InjectX` has been seen.
+ */
+function complete(definition: DynamicModule, names: () => readonly PolicyName[]): DynamicModule {
+  const own: Provider[] = [
+    {
+      provide: BINDER_TOKEN,
+      inject: [RUNTIME_TOKEN, ModulesContainer],
+      useFactory: (runtime: ResilienceRuntime, modules: ModulesContainer) => {
+        const binder = new InstanceBinder(runtime);
+        binder.bindAll(modules);
+        return binder;
+      },
+    },
+    {
+      provide: RUNTIME_TOKEN,
+      inject: [OPTIONS_TOKEN, ModulesContainer, HttpAdapterHost],
+      useFactory: createRuntime,
+    },
+    ResilienceService,
+    { provide: APP_FILTER, useClass: ResilienceExceptionFilter },
+  ];
+  return {
+    ...definition,
+    get providers() {
+      return [...(definition.providers ?? []), ...own, ...providersOf(names())];
+    },
+    get exports() {
+      return [RUNTIME_TOKEN, ResilienceService, ...providersOf(names()).map((provider) => tokenOf(provider))];
+    },
+  };
+}
+
+function tokenOf(provider: Provider): symbol {
+  return (provider as { provide: symbol }).provide;
+}
+
+function createRuntime(
+  options: ResilienceModuleOptions,
+  modules: ModulesContainer,
+  host: HttpAdapterHost,
+): ResilienceRuntime {
+  return new ResilienceRuntime(options, modules, {
+    setHeader: (response, name, value) => {
+      host.httpAdapter.setHeader(response, name, value);
+    },
+  });
+}

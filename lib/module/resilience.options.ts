@@ -1,0 +1,169 @@
+import type { Clock, RandomSource } from '../core/clock.js';
+import type { OptionProblem } from '../core/errors.js';
+import { checkOptions, defineOptions } from '../core/option-table.js';
+import { orderProblems, type PipelineSlot } from '../pipeline/order.js';
+import type { BulkheadOptions } from '../policies/bulkhead/index.js';
+import type { CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
+import type { FallbackOptions } from '../policies/fallback/index.js';
+import type { RetryBudgetOptions, RetryOptions } from '../policies/retry/index.js';
+import type { TimeoutOptions } from '../policies/timeout/index.js';
+import type { RateLimitDecoratorOptions } from '../decorators/decorator-types.js';
+
+/** Policies by name, per kind. @publicApi */
+export interface NamedPolicies {
+  readonly circuitBreakers?: Readonly<Record<string, CircuitBreakerOptions>>;
+  readonly retries?: Readonly<Record<string, RetryOptions>>;
+  readonly retryBudgets?: Readonly<Record<string, RetryBudgetOptions>>;
+  readonly bulkheads?: Readonly<Record<string, BulkheadOptions>>;
+  readonly rateLimiters?: Readonly<Record<string, RateLimitDecoratorOptions>>;
+  readonly timeouts?: Readonly<Record<string, TimeoutOptions>>;
+  readonly fallbacks?: Readonly<Record<string, FallbackOptions>>;
+}
+
+/** What holds for every policy of a kind that does not say otherwise. @publicApi */
+export interface PolicyDefaults {
+  readonly circuitBreaker?: CircuitBreakerOptions;
+  readonly retry?: RetryOptions;
+  readonly retryBudget?: RetryBudgetOptions;
+  readonly bulkhead?: BulkheadOptions;
+  readonly rateLimit?: RateLimitDecoratorOptions;
+  readonly timeout?: TimeoutOptions;
+  readonly fallback?: FallbackOptions;
+}
+
+/** How errors and limits look in HTTP. @publicApi */
+export interface HttpOptions {
+  /** Whether errors of policies become answers such as 503, 429 and 504. Default true. */
+  readonly translateErrors?: boolean;
+  /** `RateLimit` and `RateLimit-Policy` (IETF draft), `X-RateLimit-*`, both, or none. Default `standard`. */
+  readonly rateLimitHeaders?: 'standard' | 'legacy' | 'both' | 'none';
+}
+
+/** Options of `ResilienceModule.forRoot()`. @publicApi */
+export interface ResilienceModuleOptions extends NamedPolicies {
+  readonly defaults?: PolicyDefaults;
+  /** Where each kind runs, outermost first; kinds that it does not name stay where they are. */
+  readonly order?: readonly PipelineSlot[];
+  /** Whether policies apply at all. Default true. */
+  readonly enabled?: boolean;
+  /**
+   * Opens a context per HTTP request: deadlines reach nested calls, and an answer that a fallback served anywhere below
+   * says so. Default false: it makes every await dearer below Node 24.
+   */
+  readonly requestContext?: boolean;
+  readonly http?: HttpOptions;
+  /** Whether rejections capture a stack. Default false: that is most of their price. */
+  readonly stackTraces?: boolean;
+  /** Named policies at most, per kind, so that a name taken from user input cannot fill the memory. Default 10,000. */
+  readonly maxPolicies?: number;
+  /** Default: the system's monotonic clock. */
+  readonly clock?: Clock;
+  /** Default: `Math.random`. */
+  readonly random?: RandomSource;
+}
+
+const httpTable = defineOptions<HttpOptions>(
+  {
+    name: 'translateErrors',
+    kind: 'boolean',
+    default: true,
+    sentence: 'Whether errors of policies become answers such as 503, 429 and 504.',
+  },
+  {
+    name: 'rateLimitHeaders',
+    kind: 'one-of',
+    values: ['standard', 'legacy', 'both', 'none'],
+    default: 'standard',
+    sentence: '`RateLimit` and `RateLimit-Policy` (IETF draft), `X-RateLimit-*`, both, or none.',
+  },
+);
+
+const records = (
+  [
+    ['circuitBreakers', 'Circuit breakers'],
+    ['retries', 'Retries'],
+    ['retryBudgets', 'Retry budgets'],
+    ['bulkheads', 'Bulkheads'],
+    ['rateLimiters', 'Rate limits'],
+    ['timeouts', 'Timeouts'],
+    ['fallbacks', 'Fallbacks'],
+  ] as const
+).map(([name, plural]) => ({
+  name,
+  kind: 'record' as const,
+  each: { kind: 'object' as const },
+  default: {},
+  sentence: `${plural}, by name.`,
+}));
+
+const defaultNames = [
+  'circuitBreaker',
+  'retry',
+  'retryBudget',
+  'bulkhead',
+  'rateLimit',
+  'timeout',
+  'fallback',
+] as const;
+
+/** The options of one feature module. */
+export const namedPoliciesTable = defineOptions<NamedPolicies>(...records);
+
+/** The options of the module, for validation and documentation. */
+export const moduleTable = defineOptions<ResilienceModuleOptions>(
+  ...records,
+  {
+    name: 'defaults',
+    kind: 'record',
+    values: defaultNames,
+    each: { kind: 'object' },
+    default: {},
+    sentence: 'What holds for every policy of a kind that does not say otherwise.',
+  },
+  {
+    name: 'order',
+    kind: 'any',
+    optional: true,
+    sentence: 'Where each kind runs, outermost first; kinds that it does not name stay where they are.',
+  },
+  { name: 'enabled', kind: 'boolean', default: true, sentence: 'Whether policies apply at all.' },
+  {
+    name: 'requestContext',
+    kind: 'boolean',
+    default: false,
+    sentence: 'Opens a context per request: deadlines reach nested calls, and degraded answers say so.',
+  },
+  {
+    name: 'http',
+    kind: 'object',
+    fields: httpTable,
+    default: {},
+    sentence: 'How errors and limits look in HTTP.',
+  },
+  { name: 'stackTraces', kind: 'boolean', default: false, sentence: 'Whether rejections capture a stack.' },
+  {
+    name: 'maxPolicies',
+    kind: 'integer',
+    min: 1,
+    default: 10_000,
+    sentence: 'Named policies at most, per kind.',
+  },
+  {
+    name: 'clock',
+    kind: 'any',
+    optional: true,
+    sentence: "Where time comes from; default the system's clock.",
+  },
+  {
+    name: 'random',
+    kind: 'function',
+    optional: true,
+    sentence: 'Where randomness comes from; default `Math.random`.',
+  },
+);
+
+/** Everything that is wrong with the module's own options; those of policies are looked at with their kind. */
+export function moduleProblems(options: ResilienceModuleOptions): OptionProblem[] {
+  const where = 'ResilienceModule.forRoot';
+  return [...checkOptions(moduleTable, options, where), ...orderProblems(options.order, where)];
+}

@@ -1,0 +1,158 @@
+import { Inject, Injectable, type Type } from '@nestjs/common';
+import { Observable } from 'rxjs';
+import type { PolicyEvent } from '../core/events.js';
+import type { ResilientOptions } from '../decorators/policy.decorators.js';
+import { RUNTIME_TOKEN } from '../decorators/runtime.js';
+import type { Pipeline } from '../pipeline/index.js';
+import type { BulkheadOptions, BulkheadPolicy, BulkheadStats } from '../policies/bulkhead/index.js';
+import type {
+  CircuitBreakerOptions,
+  CircuitBreakerPolicy,
+  CircuitBreakerStats,
+} from '../policies/circuit-breaker/index.js';
+import type { FallbackChain, FallbackOptions, FallbackStats } from '../policies/fallback/index.js';
+import type { RateLimitOptions, RateLimitPolicy, RateLimitStats } from '../policies/rate-limit/index.js';
+import type {
+  RetryBudget,
+  RetryBudgetOptions,
+  RetryBudgetStats,
+  RetryOptions,
+  RetryPolicy,
+  RetryStats,
+} from '../policies/retry/index.js';
+import type { TimeoutOptions, TimeoutPolicy, TimeoutStats } from '../policies/timeout/index.js';
+import {
+  NAMED_KINDS,
+  POLICY_KINDS,
+  type NamedKind,
+  type PolicyOptions,
+  type PolicyTypes,
+} from './policy-kinds.js';
+import type { ResilienceRuntime } from './resilience.runtime.js';
+
+type ByName<T> = Readonly<Record<string, T>>;
+
+/** The numbers of an application, by kind and name. @publicApi */
+export interface ResilienceStats {
+  /** ISO time stamp. */
+  readonly timestamp: string;
+  readonly circuitBreakers: ByName<CircuitBreakerStats>;
+  readonly retries: ByName<RetryStats>;
+  readonly retryBudgets: ByName<RetryBudgetStats>;
+  readonly bulkheads: ByName<BulkheadStats>;
+  readonly rateLimiters: ByName<RateLimitStats>;
+  readonly timeouts: ByName<TimeoutStats>;
+  readonly fallbacks: ByName<FallbackStats>;
+}
+
+/**
+ * The policies of the application: finds and creates them by name, shows their numbers, changes them while they run. The
+ * same name is the same policy that decorators and `@InjectX` use.
+ *
+ * @example
+ * constructor(private readonly resilience: ResilienceService) {}
+ * report() { return this.resilience.circuitBreaker('reports', { openDuration: '10s' }).execute(() => this.build()); }
+ *
+ * @publicApi
+ */
+@Injectable()
+export class ResilienceService {
+  /** What happens to all policies, in order per policy. Costs nothing without a subscriber. */
+  readonly events$: Observable<PolicyEvent>;
+
+  constructor(@Inject(RUNTIME_TOKEN) private readonly runtime: ResilienceRuntime) {
+    this.events$ = new Observable((subscriber) => runtime.events.listen((event) => subscriber.next(event)));
+  }
+
+  /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
+  circuitBreaker(name: string, options?: CircuitBreakerOptions): CircuitBreakerPolicy {
+    return this.runtime.policies.getWith('circuitBreaker', name, options);
+  }
+
+  /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
+  retry(name: string, options?: RetryOptions): RetryPolicy {
+    return this.runtime.policies.getWith('retry', name, options);
+  }
+
+  /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
+  retryBudget(name: string, options?: RetryBudgetOptions): RetryBudget {
+    return this.runtime.policies.getWith('retryBudget', name, options);
+  }
+
+  /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
+  bulkhead(name: string, options?: BulkheadOptions): BulkheadPolicy {
+    return this.runtime.policies.getWith('bulkhead', name, options);
+  }
+
+  /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
+  rateLimiter(name: string, options?: RateLimitOptions): RateLimitPolicy {
+    return this.runtime.policies.getWith('rateLimit', name, options);
+  }
+
+  /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
+  timeout(name: string, options?: TimeoutOptions): TimeoutPolicy {
+    return this.runtime.policies.getWith('timeout', name, options);
+  }
+
+  /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
+  fallback(name: string, options?: FallbackOptions): FallbackChain {
+    return this.runtime.policies.getWith('fallback', name, options);
+  }
+
+  /**
+   * Several policies around plain functions.
+   *
+   * @example
+   * const guarded = resilience.pipeline('mailer', { retry: { maxRetries: 2 }, timeout: '5s' });
+   * await guarded.execute(({ signal }) => send(mail, signal));
+   */
+  pipeline(name: string, policies: ResilientOptions): Pipeline {
+    return this.runtime.pipeline(name, policies, `ResilienceService.pipeline("${name}")`);
+  }
+
+  /** The policy of that name, if there is one; nothing is created. */
+  find<K extends NamedKind>(kind: K, name: string): PolicyTypes[K] | undefined {
+    return this.runtime.policies.find(kind, name);
+  }
+
+  /** Puts a policy back to how it began; false where there is none of that name. */
+  reset(kind: NamedKind, name: string): boolean {
+    const policy = this.find(kind, name);
+    policy?.reset();
+    return policy !== undefined;
+  }
+
+  /**
+   * Changes options of a policy while it runs, keeping its state; false where there is none of that name.
+   *
+   * @throws {@link InvalidOptionsError}; the old options then stay in force.
+   */
+  update<K extends Exclude<NamedKind, 'fallback'>>(
+    kind: K,
+    name: string,
+    options: PolicyOptions[K],
+  ): boolean {
+    const policy = this.find(kind, name) as { update(options: PolicyOptions[K]): void } | undefined;
+    if (policy === undefined) return false;
+    policy.update(options);
+    this.runtime.recompile();
+    return true;
+  }
+
+  /** The pipeline of a method, a policy a line, outermost first. */
+  describe(type: Type, method: string | symbol): string {
+    return this.runtime.describe(type, method);
+  }
+
+  /** The numbers of all policies now. Taking them changes nothing. */
+  stats(): ResilienceStats {
+    const byKind = NAMED_KINDS.map((kind) => {
+      const policies = [...this.runtime.policies.all(kind)].map(
+        ([name, policy]) => [name, policy.stats()] as const,
+      );
+      return [POLICY_KINDS[kind].plural, Object.fromEntries(policies)] as const;
+    });
+    const timestamp = new Date(this.runtime.clock.wallTime()).toISOString();
+    return { timestamp, ...Object.fromEntries(byKind) } as unknown as ResilienceStats;
+  }
+}
