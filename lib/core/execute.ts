@@ -42,6 +42,11 @@ async function runGuarded<P>(guard: Guard<P>, call: Call, clock: Clock): Promise
   let permit: P;
   if (entering instanceof Promise) {
     permit = await entering;
+    // Aborted between the grant and this turn: the permit is there, and nobody to use it.
+    if (call.abortKind !== undefined) {
+      guard.cancel(permit, call);
+      throw call.abortReason;
+    }
     if (timed) now = clock.now();
   } else {
     permit = entering;

@@ -4,7 +4,7 @@ import { settleGuard } from './execute.js';
 import type { AnyGuard } from './policy.js';
 
 /**
- * Composes neighbouring guards around the rest of a pipeline into one async function. AnyGuards are entered in order and
+ * Composes neighbouring guards around the rest of a pipeline into one async function. Guards are entered in order and
  * settled in reverse, each with the permit that it issued. `nested` gives every run its own child call, so that ending
  * one attempt does not end the call around it.
  */
@@ -17,11 +17,13 @@ export function guardFrame(guards: readonly AnyGuard[], next: Next, clock: Clock
     const call = nested ? outer.child() : outer;
     const permits: unknown[] = new Array<unknown>(count);
     let entered = 0;
+    let admitted = false;
     let timed = false;
     for (let i = 0; i < count; i++) if ((guards[i] as AnyGuard).timed) timed = true;
     let now = timed ? clock.now() : Number.NaN;
     let value: unknown;
     try {
+      if (call.abortKind !== undefined) throw call.abortReason;
       for (let i = 0; i < peekerCount; i++) {
         const refusal = (peekers[i] as Required<AnyGuard>).peek(call, now);
         if (refusal !== undefined) throw refusal;
@@ -30,17 +32,26 @@ export function guardFrame(guards: readonly AnyGuard[], next: Next, clock: Clock
         const permit = (guards[entered] as AnyGuard).enter(call, now);
         if (permit instanceof Promise) {
           permits[entered] = await permit;
+          // Aborted between the grant and this turn: the permit is there, and nobody to use it.
+          if (call.abortKind !== undefined) {
+            entered++;
+            throw call.abortReason;
+          }
           if (timed) now = clock.now();
         } else {
           permits[entered] = permit;
         }
         entered++;
       }
+      admitted = true;
       value = await next(call);
     } catch (error) {
-      if (entered < count) cancel(guards, permits, call, entered);
-      else settleAll(guards, permits, call, false, error, now, timed ? clock.now() : now);
-      if (nested) call.detach();
+      try {
+        if (admitted) settleAll(guards, permits, call, false, error, now, timed ? clock.now() : now);
+        else cancel(guards, permits, call, entered);
+      } finally {
+        if (nested) call.detach();
+      }
       throw error;
     }
     try {
