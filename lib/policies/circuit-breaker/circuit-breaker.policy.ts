@@ -71,6 +71,8 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   private readonly clock: Clock;
   private readonly circuit: Circuit;
   private readonly keyed: KeyedCircuits | undefined;
+  /** What an operator decided for all keys, those to come included. */
+  private manualState: 'forced-open' | 'disabled' | 'meter-only' | undefined;
   private settings: CircuitSettings;
   private totalSuccesses = 0;
   private totalFailures = 0;
@@ -97,7 +99,9 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     if (this.settings.key !== undefined) {
       this.keyed = new KeyedCircuits(
         this.settings.maxKeys,
-        (key) => new Circuit(this.settings, this.clock, this, key),
+        (key) => new Circuit(this.settings, this.clock, this, key, this.manualState),
+        () => this.warnOfOverflow(),
+        () => this.clock.now(),
       );
     }
   }
@@ -143,6 +147,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
 
   reset(): void {
     this.keyed?.clear();
+    this.manualState = undefined;
     this.circuit.set('closed', 'reset');
     this.totalSuccesses = this.totalFailures = this.totalIgnored = this.totalSlow = this.totalRejected = 0;
     this.lastFailureAt = this.lastOpenAt = Number.NaN;
@@ -173,7 +178,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   }
 
   cancel(admission: Admission): void {
-    admission.circuit.release(admission);
+    this.release(admission);
   }
 
   settle(
@@ -189,12 +194,12 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
       kind = classify(this.settings, call, ok, result);
     } catch (error) {
       this.totalIgnored++;
-      admission.circuit.release(admission);
+      this.release(admission);
       throw error;
     }
     if (kind === 'ignored') {
       this.totalIgnored++;
-      admission.circuit.release(admission);
+      this.release(admission);
       return;
     }
     let flags = 0;
@@ -212,7 +217,9 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
       this.totalSlow++;
       flags |= SLOW;
     }
-    admission.circuit.record(admission, flags, endedAt);
+    // NaN where it was not timed yet when the call began.
+    admission.circuit.record(admission, flags, Number.isNaN(endedAt) ? this.clock.now() : endedAt);
+    this.keyed?.returned(admission.circuit);
   }
 
   changed(circuit: Circuit, from: CircuitState, to: CircuitState, reason: string): void {
@@ -286,7 +293,13 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     return name === undefined ? this.circuit : this.keyed.of(name);
   }
 
+  private release(admission: Admission): void {
+    admission.circuit.release(admission);
+    this.keyed?.returned(admission.circuit);
+  }
+
   private setAll(state: 'closed' | 'forced-open' | 'disabled' | 'meter-only', reason: string): void {
+    this.manualState = state === 'closed' ? undefined : state;
     this.circuit.set(state, reason);
     this.keyed?.forEach((circuit) => circuit.set(state, reason));
   }
@@ -302,6 +315,13 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     const error = this.environment?.stackTraces === true ? build() : withoutStack(build);
     this.emit('rejected', circuit, { error });
     return error;
+  }
+
+  private warnOfOverflow(): void {
+    process.emitWarning(
+      `Circuit breaker "${this.name}" has ${this.settings.maxKeys} keys, none of them idle; new keys share one circuit. Raise "maxKeys".`,
+      'ResilienceWarning',
+    );
   }
 
   private emit(type: string, circuit: Circuit, details: Record<string, unknown>): void {

@@ -60,6 +60,8 @@ export class Circuit {
   /** When the last opening began, on the clock's scale. */
   openedAt = Number.NaN;
   private current: CircuitState = 'closed';
+  /** Calls that were let in and have not come back. */
+  private running = 0;
   private window: OutcomeWindow;
   /** The permit of everything but probes; replaced by each transition, which makes older permits stale. */
   private generation = new Admission(this, false);
@@ -76,30 +78,26 @@ export class Circuit {
     private readonly observer: CircuitObserver,
     /** Which key it stands for, where there are several. */
     readonly key?: string,
+    initialState: Exclude<CircuitState, 'half-open'> = settings.initialState,
   ) {
     this.window = createWindow(settings);
-    if (settings.initialState !== 'closed')
-      this.transition(settings.initialState, clock.now(), 'initial state');
+    if (initialState !== 'closed') this.set(initialState, 'initial state');
   }
 
   /** The state as of now, worked out without changing anything. */
   get state(): CircuitState {
+    const { current } = this;
+    if (current !== 'open' && current !== 'half-open') return current;
     const now = this.clock.now();
-    let state = this.current;
-    if (state === 'half-open') {
-      const reopensAt = this.hungProbeAt();
-      if (now < reopensAt) return 'half-open';
-      state = now < reopensAt + this.settings.openDuration(this.openings + 1) ? 'open' : 'half-open';
-      return state;
-    }
-    return state === 'open' && now >= this.openUntil ? 'half-open' : state;
+    return now < this.opensUntil(now) ? 'open' : 'half-open';
   }
 
-  /** Whether nothing would be lost with it: closed, nothing counted, nothing running that it knows of. */
-  get idle(): boolean {
-    if (this.current !== 'closed') return false;
-    this.window.advance(this.clock.now());
-    return this.window.failures === 0 && (this.settings.minimumCalls === 0 || this.window.calls === 0);
+  /**
+   * From when on nothing would be lost with it: closed, no call inside, neither failures nor slow calls counted.
+   * `Infinity` where more than time is needed for that.
+   */
+  get idleAt(): number {
+    return this.current === 'closed' && this.running === 0 ? this.window.cleanAt() : Number.POSITIVE_INFINITY;
   }
 
   get calls(): number {
@@ -125,7 +123,8 @@ export class Circuit {
 
   /** Milliseconds until an open circuit lets a probe in; `undefined` where nobody knows. */
   retryAfterMs(now: number): number | undefined {
-    return this.current === 'open' ? Math.max(0, this.openUntil - now) : undefined;
+    const until = this.opensUntil(now);
+    return this.current === 'open' || until > now ? Math.max(0, until - now) : undefined;
   }
 
   /** Whether a call would be refused now. Does what the clock has made due. */
@@ -146,6 +145,7 @@ export class Circuit {
 
   /** Lets a call in that `refuses()` has just said it would not refuse. */
   admit(): Admission {
+    this.running++;
     if (this.current !== 'half-open') return this.generation;
     const probe = new Admission(this, true);
     probe.startedAt = this.clock.now();
@@ -155,13 +155,18 @@ export class Circuit {
 
   /** A call's permit comes back with nothing to count. */
   release(admission: Admission): void {
-    if (admission.probe) this.probes?.delete(admission);
+    this.running--;
+    if (!admission.probe) return;
+    this.catchUp(this.clock.now());
+    this.probes?.delete(admission);
   }
 
   /** A call's permit comes back with what it was. Stale and doubled permits change nothing. */
   record(admission: Admission, flags: number, now: number): void {
+    this.running--;
     if (admission.probe) {
-      if (this.probes?.delete(admission) === true) this.recordProbe(admission, flags);
+      this.catchUp(this.clock.now());
+      if (this.probes?.delete(admission) === true) this.recordProbe(flags);
       return;
     }
     if (admission !== this.generation) return;
@@ -190,12 +195,8 @@ export class Circuit {
     if (!sameWindow(previous, settings)) this.window = createWindow(settings);
   }
 
-  private recordProbe(probe: Admission, flags: number): void {
+  private recordProbe(flags: number): void {
     const now = this.clock.now();
-    if (now >= probe.startedAt + this.settings.halfOpenMaxDurationMs(this.openings)) {
-      this.open(now, 'a half-open probe did not settle in time');
-      return;
-    }
     const { settings, probeResults } = this;
     probeResults.recorded++;
     if ((flags & FAILED) !== 0) probeResults.failures++;
@@ -243,6 +244,7 @@ export class Circuit {
   }
 
   private rate(count: number): number | undefined {
+    if (this.settings.window === undefined) return undefined;
     const { calls } = this.window;
     return calls === 0 || calls < this.settings.minimumCalls ? undefined : (count * 100) / calls;
   }
@@ -258,6 +260,15 @@ export class Circuit {
       if (now < reopensAt) return;
       this.open(reopensAt, 'a half-open probe did not settle in time');
     }
+  }
+
+  /** Until when it is open, as `catchUp` would find; in the past where it is not. */
+  private opensUntil(now: number): number {
+    if (this.current === 'open') return this.openUntil;
+    const reopensAt = this.hungProbeAt();
+    return now < reopensAt
+      ? Number.NEGATIVE_INFINITY
+      : reopensAt + this.settings.openDuration(this.openings + 1);
   }
 
   private hungProbeAt(): number {

@@ -1,40 +1,54 @@
 import type { Circuit, CircuitState } from './circuit.js';
 
-/** How many circuits are looked at to make room for a new key before the overflow circuit serves it. */
-const EVICTION_LOOKS = 16;
 const OVERFLOW = '(overflow)';
 const STATS_KEYS = 100;
+const ALWAYS = Number.NEGATIVE_INFINITY;
 
 /**
- * One circuit per key, bounded in number. Only idle circuits make room; where none can, new keys share one overflow
- * circuit, so that a flood of keys can neither fill the memory nor reset a circuit that is open.
+ * One circuit per key, bounded in number. Only idle circuits make room: closed, with no call inside and nothing against
+ * them in their window. Where there is none, new keys share one overflow circuit, so that a flood of keys can neither
+ * fill the memory nor make an open or a failing circuit forget.
  */
 export class KeyedCircuits {
   private readonly circuits = new Map<string, Circuit>();
   private overflow: Circuit | undefined;
+  /** Before this instant no circuit of a full map can be idle, unless a call comes back; so looking is pointless. */
+  private fullUntil = ALWAYS;
 
   constructor(
     private maxKeys: number,
     private readonly create: (key: string) => Circuit,
+    private readonly onOverflow: () => void,
+    private readonly now: () => number,
   ) {}
 
   of(key: string): Circuit {
     const known = this.circuits.get(key);
     if (known !== undefined) return known;
-    if (this.circuits.size >= this.maxKeys && !this.makeRoom()) return this.overflowCircuit();
+    while (this.circuits.size >= this.maxKeys) if (!this.makeRoom()) return this.overflowCircuit();
     const circuit = this.create(key);
     this.circuits.set(key, circuit);
+    this.lookAgain();
     return circuit;
+  }
+
+  /** A call has come back to a circuit, which may be idle now. */
+  returned(circuit: Circuit): void {
+    if (this.fullUntil === ALWAYS) return;
+    const { idleAt } = circuit;
+    if (idleAt < this.fullUntil) this.fullUntil = idleAt;
   }
 
   forEach(visit: (circuit: Circuit) => void): void {
     this.circuits.forEach(visit);
     if (this.overflow !== undefined) visit(this.overflow);
+    this.lookAgain();
   }
 
   clear(): void {
     this.circuits.clear();
     this.overflow = undefined;
+    this.lookAgain();
   }
 
   configure(maxKeys: number, visit: (circuit: Circuit) => void): void {
@@ -45,32 +59,39 @@ export class KeyedCircuits {
   stats(): { count: number; notClosed: Record<string, CircuitState> } {
     const notClosed: Record<string, CircuitState> = {};
     let listed = 0;
-    this.forEach((circuit) => {
-      if (circuit.state === 'closed' || listed >= STATS_KEYS) return;
-      notClosed[circuit.key as string] = circuit.state;
-      listed++;
-    });
+    for (const { key, state } of [...this.circuits.values(), ...(this.overflow ? [this.overflow] : [])]) {
+      if (state === 'closed') continue;
+      notClosed[key as string] = state;
+      if (++listed === STATS_KEYS) break;
+    }
     return { count: this.circuits.size, notClosed };
   }
 
-  /** Drops one idle circuit of the longest known; those looked at in vain go to the back. */
+  /** Drops an idle circuit, if there is one; those looked at in vain go to the back, to be looked at last. */
   private makeRoom(): boolean {
-    let looks = 0;
+    const now = this.now();
+    if (now < this.fullUntil) return false;
+    let looks = this.circuits.size;
+    let earliest = Number.POSITIVE_INFINITY;
     for (const [key, circuit] of this.circuits) {
+      if (looks-- === 0) break;
       this.circuits.delete(key);
-      if (circuit.idle) return true;
+      const { idleAt } = circuit;
+      if (idleAt <= now) return true;
       this.circuits.set(key, circuit);
-      if (++looks >= EVICTION_LOOKS) return false;
+      if (idleAt < earliest) earliest = idleAt;
     }
+    this.fullUntil = earliest;
     return false;
+  }
+
+  private lookAgain(): void {
+    this.fullUntil = ALWAYS;
   }
 
   private overflowCircuit(): Circuit {
     if (this.overflow === undefined) {
-      process.emitWarning(
-        `A keyed circuit breaker reached ${this.maxKeys} keys, none of them idle; new keys share one circuit.`,
-        'ResilienceWarning',
-      );
+      this.onOverflow();
       this.overflow = this.create(OVERFLOW);
     }
     return this.overflow;

@@ -2,6 +2,9 @@
 export const FAILED = 1;
 export const SLOW = 2;
 
+const CLEAN = Number.NEGATIVE_INFINITY;
+const NEVER = Number.POSITIVE_INFINITY;
+
 /** The outcomes that a breaker decides on. Recording costs the same whatever the window holds. */
 export interface OutcomeWindow {
   /** Calls, failures and slow calls in the window, as of the last `record` or `advance`. */
@@ -12,6 +15,8 @@ export interface OutcomeWindow {
   /** Lets go of what has left the window by now. */
   advance(now: number): void;
   clear(): void;
+  /** When it holds neither failures nor slow calls, if nothing more is recorded; `Infinity` where no time does that. */
+  cleanAt(): number;
 }
 
 /** The failures since the last success. */
@@ -33,6 +38,10 @@ export class ConsecutiveWindow implements OutcomeWindow {
 
   clear(): void {
     this.calls = this.failures = this.slow = 0;
+  }
+
+  cleanAt(): number {
+    return this.failures === 0 ? CLEAN : NEVER;
   }
 }
 
@@ -59,6 +68,10 @@ export class CallsWindow implements OutcomeWindow {
 
   clear(): void {
     this.calls = this.failures = this.slow = this.next = 0;
+  }
+
+  cleanAt(): number {
+    return this.failures === 0 && this.slow === 0 ? CLEAN : NEVER;
   }
 
   private count(flags: number, by: number): void {
@@ -115,6 +128,14 @@ export class TimeWindow implements OutcomeWindow {
   clear(): void {
     this.calls = this.failures = this.slow = 0;
     this.counts?.fill(0);
+  }
+
+  cleanAt(): number {
+    const { counts } = this;
+    if (counts === undefined || (this.failures === 0 && this.slow === 0)) return CLEAN;
+    let slice = this.newest;
+    for (; counts[this.offset(slice) + 1] === 0 && counts[this.offset(slice) + 2] === 0; slice--);
+    return (slice + TIME_WINDOW_SLICES) * this.sliceMs;
   }
 
   /** Empties the place that slice `number` takes over from the one that leaves the window. */

@@ -1,0 +1,121 @@
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { CircuitOpenError } from '../../../lib/core/errors.js';
+import {
+  CircuitBreakerPolicy,
+  type CircuitBreakerOptions,
+} from '../../../lib/policies/circuit-breaker/index.js';
+import { ManualClock } from '../../../lib/testing/index.js';
+import { deferred } from '../deferred.js';
+
+const succeed = () => 'fine';
+const fail = () => Promise.reject(new Error('down'));
+
+function setUp(options: CircuitBreakerOptions) {
+  const clock = new ManualClock();
+  const breaker = new CircuitBreakerPolicy('tenants', { key: () => undefined, ...options }, { clock });
+  const warnings = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+  const call = (key: string, fn: () => unknown = succeed) =>
+    breaker.execute(fn, { key }).catch((error: unknown) => (error as Error).constructor.name);
+  return { clock, breaker, warnings, call };
+}
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
+describe('A circuit breaker with keys', () => {
+  it('CB-24 has one circuit for each key', async () => {
+    const { call } = setUp({ failureThreshold: 1 });
+
+    await call('a', fail);
+
+    expect(await call('a')).toBe('CircuitOpenError');
+    expect(await call('b')).toBe('fine');
+  });
+
+  it('CB-24 never keeps more than maxKeys, while idle ones make room', async () => {
+    const { breaker, warnings, call } = setUp({ maxKeys: 10 });
+
+    for (let i = 0; i < 1_000; i++) await call(`key ${i}`);
+
+    expect(breaker.stats().keys?.count).toBe(10);
+    expect(warnings).not.toHaveBeenCalled();
+  });
+
+  it('CB-24 finds the one idle circuit among many that are not, wherever it is', async () => {
+    const { breaker, warnings, call } = setUp({ failureThreshold: 1, maxKeys: 100 });
+    for (let i = 0; i < 100; i++) await call(`key ${i}`, i === 60 ? succeed : fail);
+
+    expect(await call('new', fail)).toBe('Error');
+
+    expect(warnings).not.toHaveBeenCalled();
+    expect(Object.keys(breaker.stats().keys?.notClosed ?? {})).toContain('new');
+  });
+
+  it('CB-24 never evicts a circuit that is open, that has counted failures, or that has a call inside', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 2, maxKeys: 3, openDuration: '1h' });
+    const running = deferred();
+    await call('open', fail);
+    await call('open', fail);
+    await call('failing', fail);
+    const inside = call('busy', () => running.promise);
+
+    for (let i = 0; i < 50; i++) await call(`new ${i}`);
+    running.reject(new Error('down'));
+    await inside;
+    await call('failing', fail);
+    await call('busy', fail);
+
+    expect(breaker.stats().keys?.notClosed).toEqual({ open: 'open', failing: 'open', busy: 'open' });
+  });
+
+  it('CB-24 when none can be evicted, new keys share one overflow state, with one warning', async () => {
+    const { warnings, call } = setUp({ failureThreshold: 1, maxKeys: 2, openDuration: '1h' });
+    await call('a', fail);
+    await call('b', fail);
+
+    await call('c', fail);
+
+    expect(await call('d')).toBe('CircuitOpenError');
+    expect(await call('e')).toBe('CircuitOpenError');
+    expect(warnings).toHaveBeenCalledTimes(1);
+    expect(String(warnings.mock.calls[0]?.[0])).toContain('"tenants"');
+  });
+
+  it('CB-24 a circuit makes room again when its last call has come back', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 1, maxKeys: 1 });
+    const running = deferred();
+    const inside = call('busy', () => running.promise);
+    await call('overflow');
+
+    running.resolve('fine');
+    await inside;
+    await call('new', fail);
+
+    expect(breaker.stats().keys?.notClosed).toEqual({ new: 'open' });
+  });
+
+  it('CB-24 a circuit makes room again when its failures have left the window', async () => {
+    const { breaker, clock, call } = setUp({ failureThreshold: 2, window: { duration: 1_000 }, maxKeys: 1 });
+    await call('failing', fail);
+    await call('overflow');
+
+    await clock.advance(999);
+    await call('overflow');
+    await clock.advance(1);
+    await call('new', fail);
+    await call('new', fail);
+
+    expect(breaker.stats().keys?.notClosed).toEqual({ new: 'open' });
+  });
+
+  it('CB-24 a reset forgets all keys', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 1 });
+    await call('a', fail);
+
+    breaker.reset();
+
+    await expect(breaker.execute(succeed, { key: 'a' })).resolves.not.toBeInstanceOf(CircuitOpenError);
+    expect(breaker.stats().keys?.count).toBe(1);
+  });
+});
