@@ -7,10 +7,12 @@ export interface ScannedProvider {
   readonly token: unknown;
   /** The class, or the factory. */
   readonly metatype: unknown;
-  /** What it was made into, where that has happened already. */
+  /** What it was made into, where that has happened already; of a class, perhaps no more than a placeholder. */
   readonly instance: unknown;
   /** Replaces the factory before it has run. */
   replaceFactory?: (wrap: (factory: AnyFunction) => AnyFunction) => void;
+  /** Of a factory that is running: what it made, once that is there. */
+  readonly made?: Promise<unknown>;
 }
 
 type AnyFunction = (...args: unknown[]) => unknown;
@@ -20,8 +22,8 @@ interface WrapperLike {
   metatype: unknown;
   readonly instance: unknown;
   readonly inject?: unknown;
-  readonly isNotMetatype: boolean;
   readonly isAlias?: boolean;
+  readonly settlementSignal?: { asPromise(): Promise<unknown> };
 }
 
 /** Everything that Nest's injector makes or holds for an application. */
@@ -42,6 +44,7 @@ export function* scanProviders(modules: ModulesContainer): Generator<ScannedProv
             replaceFactory: (wrap) => {
               wrapper.metatype = wrap(wrapper.metatype as AnyFunction);
             },
+            made: wrapper.settlementSignal?.asPromise().then(() => wrapper.instance),
           }),
         };
       }

@@ -1,6 +1,6 @@
 import type { ModulesContainer } from '@nestjs/core';
 import { RUNTIME_KEY, bindingOf, setBinding, type Runtime } from '../decorators/runtime.js';
-import { isDecoratedInstance, scanProviders } from './class-scan.js';
+import { isDecoratedInstance, scanProviders, type ScannedProvider } from './class-scan.js';
 
 /**
  * Ties instances to the runtime that Nest's injector does not make itself: those of `useValue`, and what factories
@@ -15,14 +15,16 @@ export class InstanceBinder {
   /** Binds what is there, and arranges for what factories will make. */
   bindAll(modules: ModulesContainer): void {
     for (const provider of scanProviders(modules)) {
-      if (provider.instance !== null && provider.instance !== undefined) this.bind(provider.instance);
+      this.bindProvider(provider);
       provider.replaceFactory?.((factory) => this.bindingFactory(factory));
+      // Began before we could replace it: whoever waits for it needs more turns than this.
+      void provider.made?.then((instance) => this.bind(instance));
     }
   }
 
   /** Binds what has been made since; for factories that ran before the runtime existed. */
   bindMade(modules: ModulesContainer): void {
-    for (const provider of scanProviders(modules)) this.bind(provider.instance);
+    for (const provider of scanProviders(modules)) this.bindProvider(provider);
   }
 
   /** Objects that belong to another application, which no second one may take. */
@@ -36,6 +38,11 @@ export class InstanceBinder {
       if (instance !== undefined) delete (instance as { [RUNTIME_KEY]?: unknown })[RUNTIME_KEY];
     }
     this.bound.clear();
+  }
+
+  /** Instances of classes get their runtime injected. */
+  private bindProvider({ metatype, instance }: ScannedProvider): void {
+    if (typeof metatype !== 'function') this.bind(instance);
   }
 
   private bind(instance: unknown): void {

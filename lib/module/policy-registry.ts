@@ -54,6 +54,9 @@ export class PolicyRegistry {
         const id = idOf(kind, name);
         const other = this.configured.get(id);
         if (other !== undefined) problems.push(...contradictions(other, options as object, place));
+        // Of a module that is loaded late: the policy may be at work already.
+        if (this.policies[kind].has(name))
+          problems.push(...this.lateOptions(kind, name, options as object, place));
         this.configured.set(id, {
           options: { ...other?.options, ...(options as object) },
           where: other?.where ?? place,

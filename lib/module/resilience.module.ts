@@ -81,13 +81,11 @@ export class ResilienceModule
 
   /** Adds named policies, beside the feature that uses them. They belong to the whole application. */
   static forFeature(policies: NamedPolicies): DynamicModule {
-    const providers = providersOf(namesIn(policies));
+    const feature = new FeaturePolicies(policies);
+    const providers = providersOf(namesIn(policies), (runtime) => runtime.addFeature(feature));
     return {
       module: ResilienceFeatureModule,
-      providers: [
-        { provide: Symbol('feature-policies'), useValue: new FeaturePolicies(policies) },
-        ...providers,
-      ],
+      providers: [{ provide: Symbol('feature-policies'), useValue: feature }, ...providers],
       exports: providers,
     };
   }
@@ -131,14 +129,20 @@ function namesIn(policies: NamedPolicies): PolicyName[] {
   );
 }
 
-function providersOf(names: readonly PolicyName[]): Provider[] {
+function providersOf(
+  names: readonly PolicyName[],
+  prepare?: (runtime: ResilienceRuntime) => void,
+): Provider[] {
   const unique = new Map(
     names.map(({ kind, name }) => [policyToken(kind, name), { kind: kind as NamedKind, name }]),
   );
   return [...unique].map(([provide, { kind, name }]) => ({
     provide,
     inject: [RUNTIME_TOKEN],
-    useFactory: (runtime: ResilienceRuntime) => runtime.policies.get(kind, name),
+    useFactory: (runtime: ResilienceRuntime) => {
+      prepare?.(runtime);
+      return runtime.policies.get(kind, name);
+    },
   }));
 }
 

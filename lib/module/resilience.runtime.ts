@@ -76,6 +76,7 @@ export class ResilienceRuntime implements Runtime {
   private readonly intercepted = new WeakMap<object, Map<unknown, Pipeline>>();
   /** Requests whose limits have been applied, so that a global guard and a handler's own do so once. */
   private readonly limited = new WeakSet<object>();
+  private readonly features = new WeakSet<FeaturePolicies>();
   private readonly headerStyle: 'standard' | 'legacy' | 'both' | 'none';
 
   /** @throws {@link InvalidOptionsError} with every problem of the application. */
@@ -84,7 +85,6 @@ export class ResilienceRuntime implements Runtime {
     private readonly modules: ModulesContainer,
     private readonly headers: HeaderWriter,
   ) {
-    refuseProblems(moduleProblems(options));
     this.clock = clockOf(options);
     this.context = options.requestContext === true ? new RequestContext() : undefined;
     this.headerStyle = options.http?.rateLimitHeaders ?? 'standard';
@@ -96,6 +96,11 @@ export class ResilienceRuntime implements Runtime {
     });
     this.checkApplication();
     this.policies.createConfigured();
+  }
+
+  /** Takes the policies of a module that was loaded after the start. @throws {@link InvalidOptionsError} */
+  addFeature(feature: FeaturePolicies): void {
+    refuseProblems(this.takeFeature(feature));
   }
 
   /** Whether clients are told about errors of policies in their transport's own way. */
@@ -276,14 +281,12 @@ export class ResilienceRuntime implements Runtime {
 
   /** Looks at every decorated class before anything is made. */
   private checkApplication(): void {
-    const problems: OptionProblem[] = this.policies.configure(this.options, 'ResilienceModule.forRoot');
+    const problems: OptionProblem[] = [
+      ...moduleProblems(this.options),
+      ...this.policies.configure(this.options, 'ResilienceModule.forRoot'),
+    ];
     for (const { instance } of scanProviders(this.modules)) {
-      if (instance instanceof FeaturePolicies) {
-        problems.push(
-          ...instance.problems(),
-          ...this.policies.configure(instance.policies, 'ResilienceModule.forFeature'),
-        );
-      }
+      if (instance instanceof FeaturePolicies) problems.push(...this.takeFeature(instance));
     }
     const plans: MethodPlan[] = [];
     for (const type of this.decoratedClasses()) {
@@ -300,6 +303,15 @@ export class ResilienceRuntime implements Runtime {
     }
     for (const plan of plans) problems.push(...checkPlan(plan, this.policies));
     if (problems.length > 0) throw new InvalidOptionsError(problems);
+  }
+
+  private takeFeature(feature: FeaturePolicies): OptionProblem[] {
+    if (this.features.has(feature)) return [];
+    this.features.add(feature);
+    const problems = feature.problems();
+    return problems.length > 0
+      ? problems
+      : this.policies.configure(feature.policies, 'ResilienceModule.forFeature');
   }
 
   private decoratedClasses(): Set<Type> {
