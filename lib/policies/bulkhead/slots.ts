@@ -51,17 +51,14 @@ export class Slots {
     if (settings.shedding !== undefined) {
       const threshold = priority === Priority.CRITICAL ? undefined : settings.shedding[priority];
       if (threshold !== undefined && this.utilizationPercent > threshold) {
-        throw this.observer.refusal('utilisation', this);
+        throw this.refused('utilisation');
       }
     }
     if (this.running < settings.maxConcurrent) {
       this.running++;
       return this;
     }
-    if (settings.maxConcurrent === 0) {
-      if (this.idle) this.observer.emptied(this);
-      throw this.observer.refusal('closed', this);
-    }
+    if (settings.maxConcurrent === 0) throw this.refused('closed');
     return this.queue(call, priority);
   }
 
@@ -76,6 +73,11 @@ export class Slots {
   configure(settings: BulkheadSettings): void {
     this.settings = settings;
     this.startWaiters();
+  }
+
+  private refused(reason: RefusalReason): Error {
+    if (this.idle) this.observer.emptied(this);
+    return this.observer.refusal(reason, this);
   }
 
   private queue(call: Call, priority: Priority): Promise<Slots> {

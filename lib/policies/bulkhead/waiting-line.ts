@@ -88,12 +88,19 @@ export class WaitingLine<P> {
 
   /** Who gives way to a newcomer of `priority`: the last of the lowest priority, if that is lower. */
   lastBelow(priority: Priority, now: number, agingMs: number | undefined): Waiter<P> | undefined {
-    for (let lowest = PRIORITIES - 1; lowest > priority; lowest--) {
-      const tail = this.tails[lowest];
+    let last: Waiter<P> | undefined;
+    let lowest: number = priority;
+    for (let given = PRIORITIES - 1; given > priority; given--) {
+      const tail = this.tails[given];
       if (tail === undefined) continue;
-      return agingMs === undefined || effectivePriority(tail, now, agingMs) > priority ? tail : undefined;
+      if (agingMs === undefined) return tail;
+      const effective = effectivePriority(tail, now, agingMs);
+      if (effective > lowest) {
+        last = tail;
+        lowest = effective;
+      }
     }
-    return undefined;
+    return last;
   }
 
   /** How many wait, by priority. */
