@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Call, Next } from '../../core/call.js';
 import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { FallbackExhaustedError } from '../../core/errors.js';
@@ -64,6 +65,8 @@ export class FallbackChain implements Policy, Driver {
   readonly policy = this;
   private readonly byLevel = new Map<FallbackLevel, Level>();
   private ordered: Level[] = [];
+  /** As a policy: the method itself. */
+  private readonly method = emptyLevel(FallbackLevel.PRIMARY);
   private totalCalls = 0;
   private degradedCalls = 0;
   private exhaustedCalls = 0;
@@ -84,7 +87,7 @@ export class FallbackChain implements Policy, Driver {
       on === undefined ? undefined : Array.isArray(on) ? (on as MatcherPart[]) : [on as MatcherPart];
     let entry = this.byLevel.get(level);
     if (entry === undefined) {
-      entry = { level, candidates: [], answered: 0, failed: 0, totalMs: 0, lastError: undefined };
+      entry = emptyLevel(level);
       this.byLevel.set(level, entry);
       this.ordered = FALLBACK_LEVELS.flatMap((each) => this.byLevel.get(each) ?? []);
     }
@@ -116,7 +119,7 @@ export class FallbackChain implements Policy, Driver {
   /** As a policy: the rest of the pipeline is the primary. A caller's abort is not answered for. */
   async run(call: Call, next: Next): Promise<unknown> {
     this.totalCalls++;
-    const primary = this.primary();
+    const primary = this.byLevel.get(FallbackLevel.PRIMARY) ?? this.method;
     let last: { error: unknown };
     try {
       const value = await next(call);
@@ -129,7 +132,8 @@ export class FallbackChain implements Policy, Driver {
     }
     const first = last.error;
     const errors = [first];
-    if (call.emitted || call.abortKind === 'caller') throw first;
+    // Nobody listens to the answer of a call that is over.
+    if (call.emitted || call.abortKind !== undefined) throw first;
     for (const level of this.ordered) {
       if (level === primary) continue;
       const handler = pick(level, last);
@@ -143,6 +147,7 @@ export class FallbackChain implements Policy, Driver {
         return this.answer(attempt.value, level.level).value;
       }
       if (call.emitted) throw attempt.value;
+      if (call.abortKind !== undefined) throw call.abortReason;
       errors.push(attempt.value);
       last = { error: attempt.value };
     }
@@ -154,7 +159,7 @@ export class FallbackChain implements Policy, Driver {
 
   reset(): void {
     this.totalCalls = this.degradedCalls = this.exhaustedCalls = 0;
-    for (const level of this.ordered) {
+    for (const level of [this.method, ...this.ordered]) {
       level.answered = level.failed = level.totalMs = 0;
       level.lastError = undefined;
     }
@@ -162,13 +167,14 @@ export class FallbackChain implements Policy, Driver {
 
   stats(): FallbackStats {
     const levels: Partial<Record<FallbackLevel, FallbackLevelStats>> = {};
-    for (const { level, answered, failed, totalMs, lastError } of this.ordered) {
+    const known = this.byLevel.has(FallbackLevel.PRIMARY) ? this.ordered : [this.method, ...this.ordered];
+    for (const { level, answered, failed, totalMs, lastError } of known) {
       const runs = answered + failed;
       levels[level] = {
         answered,
         failed,
         meanMs: runs === 0 ? 0 : totalMs / runs,
-        lastError: lastError === undefined ? undefined : String(lastError),
+        lastError: lastError === undefined ? undefined : textOf(lastError),
       };
     }
     return {
@@ -182,13 +188,6 @@ export class FallbackChain implements Policy, Driver {
 
   describe(): string {
     return this.ordered.map(({ level }) => level).join(' → ');
-  }
-
-  private primary(): Level {
-    const known = this.byLevel.get(FallbackLevel.PRIMARY);
-    if (known !== undefined) return known;
-    this.register(FallbackLevel.PRIMARY, () => undefined);
-    return this.byLevel.get(FallbackLevel.PRIMARY) as Level;
   }
 
   private async tryLevel(level: Level, run: () => unknown): Promise<{ ok: boolean; value: unknown }> {
@@ -226,6 +225,14 @@ export class FallbackChain implements Policy, Driver {
     const message = `All ${errors.length} levels of fallback "${this.name}" failed.`;
     return new FallbackExhaustedError(message, errors, { policy: this.name, cause: errors[0] });
   }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? String(error) : inspect(error);
+}
+
+function emptyLevel(level: FallbackLevel): Level {
+  return { level, candidates: [], answered: 0, failed: 0, totalMs: 0, lastError: undefined };
 }
 
 /** The handler of a level that is nearest to the error; of the first level, where there is no error yet, its first. */
