@@ -8,16 +8,28 @@ export function discard(value: unknown): void {
   for (const holder of [value, body, data]) release(holder);
 }
 
+interface Holder {
+  readonly cancel?: unknown;
+  readonly destroy?: unknown;
+  readonly locked?: unknown;
+  readonly getReader?: unknown;
+  readonly pipe?: unknown;
+  readonly on?: unknown;
+}
+
 function release(holder: unknown): void {
   if (typeof holder !== 'object' || holder === null) return;
-  const { cancel, destroy, locked, getReader, pipe } = holder as Readonly<Record<string, unknown>>;
-  let letGo: unknown;
-  if (typeof getReader === 'function') letGo = locked === true ? undefined : cancel;
-  else if (typeof pipe === 'function') letGo = destroy;
-  if (typeof letGo !== 'function') return;
+  const { cancel, destroy, locked, getReader, pipe, on } = holder as Holder;
   try {
     // What cannot be released is no reason to fail a call that goes on.
-    Promise.resolve(letGo.call(holder)).catch(() => undefined);
+    if (typeof getReader === 'function') {
+      if (locked === true || typeof cancel !== 'function') return;
+      Promise.resolve(cancel.call(holder)).catch(() => undefined);
+    } else if (typeof pipe === 'function' && typeof destroy === 'function') {
+      // A body of undici reports its own destruction as an error, which nobody else would hear.
+      if (typeof on === 'function') on.call(holder, 'error', () => undefined);
+      destroy.call(holder);
+    }
   } catch {
     // as above
   }

@@ -60,14 +60,24 @@ export class RetryBudget implements Policy {
     this.meter = createMeter(this.settings);
   }
 
-  /** Counts a call; a share of it may be retried. Called once per call, before its first attempt. */
-  deposit(): void {
-    if (this.settings.max === undefined) this.meter.deposit(this.clock.now());
+  /**
+   * Counts a call; a share of it may be retried. Called once per call, before its first attempt.
+   *
+   * @param now - The present on the clock's scale, where the caller has read it already.
+   */
+  deposit(now = this.clock.now()): void {
+    if (this.settings.max === undefined) this.meter.deposit(now);
   }
 
   /** Whether a retry would be allowed now. */
   canRetry(): boolean {
     return this.canRetryAt(this.clock.now());
+  }
+
+  /** Whether retries were made and none is left; a budget that nobody has used yet is not exhausted. */
+  get exhausted(): boolean {
+    this.meter.advance(this.clock.now());
+    return this.meter.retries > 0 && !this.hasRetry();
   }
 
   /** Takes one retry if there is one. */
@@ -132,6 +142,10 @@ export class RetryBudget implements Policy {
   private canRetryAt(now: number): boolean {
     if (now - this.lastTakenAt < this.settings.minIntervalMs) return false;
     this.meter.advance(now);
+    return this.hasRetry();
+  }
+
+  private hasRetry(): boolean {
     // The margin takes up the rounding of the share.
     return this.meter.retries + 1 <= this.meter.allowed + 1e-9;
   }
@@ -172,13 +186,13 @@ class ShareMeter implements BudgetMeter {
 
   deposit(now: number): void {
     if (now >= this.newestEndsAt) this.advance(now);
-    this.callsBySlice[this.newest % SLICES]!++;
+    this.callsBySlice[placeOf(this.newest)]!++;
     this.calls++;
   }
 
   take(now: number): void {
     this.advance(now);
-    this.retriesBySlice[this.newest % SLICES]!++;
+    this.retriesBySlice[placeOf(this.newest)]!++;
     this.retries++;
   }
 
@@ -188,7 +202,7 @@ class ShareMeter implements BudgetMeter {
     if (slice <= this.newest) return;
     const first = Math.max(this.newest + 1, slice - SLICES + 1);
     for (let number = first; number <= slice; number++) {
-      const place = number % SLICES;
+      const place = placeOf(number);
       this.calls -= this.callsBySlice[place] as number;
       this.retries -= this.retriesBySlice[place] as number;
       this.callsBySlice[place] = this.retriesBySlice[place] = 0;
@@ -202,6 +216,11 @@ class ShareMeter implements BudgetMeter {
     this.settings = settings;
     return true;
   }
+}
+
+/** Slices before the clock's origin have negative numbers. */
+function placeOf(slice: number): number {
+  return ((slice % SLICES) + SLICES) % SLICES;
 }
 
 /** The instants of the last `max` retries: exact, so that no window of any position holds more. */

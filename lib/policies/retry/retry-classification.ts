@@ -54,7 +54,8 @@ export function isRetryableResult(settings: RetrySettings, call: Call, value: un
   return call.options.retryOnStatus?.includes(given) ?? settings.retryOnStatus.has(given);
 }
 
-function firstStatus(error: unknown): number | undefined {
+/** The HTTP status of an error, or of the nearest of its causes that has one. */
+export function firstStatus(error: unknown): number | undefined {
   for (const link of causes(error)) {
     const status = statusOf(link);
     if (status !== undefined) return status;
