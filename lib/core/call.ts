@@ -1,6 +1,7 @@
 import { TimerEntry } from './timer-entry.js';
 import type { Clock } from './clock.js';
 import { TimeoutExceededError } from './errors.js';
+import { isThenable } from './property.js';
 
 /** Who waits least when there is not enough for all; lower numbers go first. @publicApi */
 export enum Priority {
@@ -58,33 +59,44 @@ export interface AbortListener {
   onAbort(call: Call): void;
 }
 
+/** Runs the method of a call, and hears when it need not wait for it any longer. */
+export interface Runner {
+  /** What it waits for. */
+  readonly running: PromiseLike<unknown>;
+  stopWaiting(reason: unknown): void;
+}
+
 const NO_OPTIONS: CallOptions = Object.freeze({});
+
+/** What few calls need; made at first use. */
+class Extras {
+  abortReason: unknown = undefined;
+  adapt: ((call: Call, result: unknown) => unknown) | undefined = undefined;
+  fallbackLevel: string | undefined = undefined;
+  controller: AbortController | undefined = undefined;
+  listeners: AbortListener[] | undefined = undefined;
+  owner: AbortListener | undefined = undefined;
+  orphans = 0;
+  orphanWaiters: (() => void)[] | undefined = undefined;
+}
 
 /**
  * One use of a pipeline, and, as a child of it, one attempt. It is what can be aborted: a timer, a caller's signal or a
- * parent ends it, and everything that waits inside hears of it. It costs one object; signal, listeners and the race
- * against its method exist only where something needs them.
+ * parent ends it, and everything that waits inside hears of it. It costs one small object; signal, listeners and the
+ * rest exist only where something needs them.
  */
 export class Call implements CallInfo, AbortListener {
   attempt = 1;
-  /** When the call must be over, on the clock's scale; `Infinity` where nothing bounds it. */
-  deadline = Number.POSITIVE_INFINITY;
-  /** Whether anything can end this call before its method does. Where nothing can, no race is set up. */
+  /** When the call must be over, on the clock's scale; `undefined` where nothing bounds it. */
+  deadline: number | undefined = undefined;
+  /** Whether anything can end this call before its method does. Where nothing can, nobody listens for it. */
   cancellable = false;
   /** Whether a first value has reached the subscriber of an observable call; from then on nothing may be repeated. */
   emitted = false;
-  /** The level of a fallback chain that answered, where one did. */
-  fallbackLevel: string | undefined = undefined;
   abortKind: AbortKind | undefined = undefined;
-  abortReason: unknown = undefined;
-  /** Turns what the user's code returns into what a pipeline understands; only observable calls need it. */
-  adapt: ((call: Call, result: unknown) => unknown) | undefined = undefined;
-  private controller: AbortController | undefined = undefined;
-  private listeners: AbortListener[] | undefined = undefined;
-  private running: PromiseLike<unknown> | undefined = undefined;
-  private rejectRace: ((reason: unknown) => void) | undefined = undefined;
-  private orphans = 0;
-  private orphanWaiters: (() => void)[] | undefined = undefined;
+  /** Who runs the method right inside this call, until it has settled. */
+  runner: Runner | undefined = undefined;
+  private extras: Extras | undefined = undefined;
 
   constructor(
     readonly invoke: Invoke,
@@ -95,11 +107,30 @@ export class Call implements CallInfo, AbortListener {
   ) {}
 
   get signal(): AbortSignal {
-    if (this.controller === undefined) {
-      this.controller = new AbortController();
-      if (this.abortKind !== undefined) this.controller.abort(this.abortReason);
+    const extras = this.needExtras();
+    if (extras.controller === undefined) {
+      extras.controller = new AbortController();
+      if (this.abortKind !== undefined) extras.controller.abort(extras.abortReason);
     }
-    return this.controller.signal;
+    return extras.controller.signal;
+  }
+
+  get abortReason(): unknown {
+    return this.extras?.abortReason;
+  }
+
+  /** The level of a fallback chain that answered, where one did. */
+  get fallbackLevel(): string | undefined {
+    return this.extras?.fallbackLevel;
+  }
+
+  set fallbackLevel(level: string) {
+    this.needExtras().fallbackLevel = level;
+  }
+
+  /** Turns what the user's code returns into what a pipeline understands; only observable calls need it. */
+  set adapt(adapt: (call: Call, result: unknown) => unknown) {
+    this.needExtras().adapt = adapt;
   }
 
   get root(): Call {
@@ -113,12 +144,18 @@ export class Call implements CallInfo, AbortListener {
     return this.abortKind === 'caller' || this.abortKind === 'abandoned';
   }
 
+  /** Brings the deadline forward. */
+  bound(deadline: number): void {
+    if (this.deadline === undefined || deadline < this.deadline) this.deadline = deadline;
+  }
+
   /** An attempt of this call: aborted with it, but able to end alone. */
   child(): Call {
     const child = new Call(this.invoke, this.self, this.args, this.options, this);
     child.attempt = this.attempt;
     child.deadline = this.deadline;
-    child.adapt = this.adapt;
+    const adapt = this.extras?.adapt;
+    if (adapt !== undefined) child.adapt = adapt;
     if (this.cancellable) {
       child.cancellable = true;
       this.onAbortAdd(child);
@@ -126,40 +163,66 @@ export class Call implements CallInfo, AbortListener {
     return child;
   }
 
+  /** The same call once more, as if nothing had ended it. */
+  renew(): Call {
+    const call = new Call(this.invoke, this.self, this.args, this.options, this.parent);
+    call.attempt = this.attempt;
+    call.deadline = this.deadline;
+    return call;
+  }
+
   /** Ends an attempt's tie to its call; every `child()` is detached once. */
   detach(): void {
-    if (this.cancellable) this.parent?.onAbortRemove(this);
+    const { parent } = this;
+    if (parent?.cancellable === true) parent.onAbortRemove(this);
+  }
+
+  /** Whether anything inside would hear of an abort; where nothing does, an outcome is on its way out. */
+  get isHeard(): boolean {
+    return this.runner !== undefined || (this.extras?.listeners?.length ?? 0) > 0;
   }
 
   /** Ends the call now. Only the first reason counts. */
   abort(kind: AbortKind, reason: unknown): void {
     if (this.abortKind !== undefined) return;
     this.abortKind = kind;
-    this.abortReason = reason;
-    const { listeners, rejectRace, running } = this;
-    this.listeners = undefined;
-    if (rejectRace !== undefined) {
-      this.rejectRace = undefined;
-      this.trackOrphan(running as PromiseLike<unknown>);
-      rejectRace(reason);
+    const extras = this.needExtras();
+    extras.abortReason = reason;
+    const { listeners, controller } = extras;
+    const { runner } = this;
+    extras.listeners = undefined;
+    if (runner !== undefined) {
+      this.runner = undefined;
+      this.trackOrphan(runner.running);
+      runner.stopWaiting(reason);
     }
     if (listeners !== undefined) for (const listener of listeners) listener.onAbort(this);
-    this.controller?.abort(reason);
+    extras.owner?.onAbort(this);
+    controller?.abort(reason);
   }
 
   onAbort(parent: Call): void {
     this.abort(parent.abortKind as AbortKind, parent.abortReason);
   }
 
+  /** Who ends the call's frame when it is aborted, whether or not what runs inside hears of it. */
+  set owner(owner: AbortListener) {
+    this.needExtras().owner = owner;
+  }
+
   /** Tells `listener` once when the call is aborted; at once, where it has been already. */
   onAbortAdd(listener: AbortListener): void {
-    if (this.abortKind !== undefined) listener.onAbort(this);
-    else if (this.listeners === undefined) this.listeners = [listener];
-    else this.listeners.push(listener);
+    if (this.abortKind !== undefined) {
+      listener.onAbort(this);
+      return;
+    }
+    const extras = this.needExtras();
+    if (extras.listeners === undefined) extras.listeners = [listener];
+    else extras.listeners.push(listener);
   }
 
   onAbortRemove(listener: AbortListener): void {
-    const { listeners } = this;
+    const listeners = this.extras?.listeners;
     if (listeners === undefined) return;
     const index = listeners.indexOf(listener);
     if (index < 0) return;
@@ -167,61 +230,56 @@ export class Call implements CallInfo, AbortListener {
     if (index < listeners.length) listeners[index] = last;
   }
 
-  /**
-   * Runs something of the user's inside this call: throws at once where the call is over already, and stops waiting for
-   * it when the call is aborted. What still runs then is remembered as an orphan until it settles.
-   */
-  runInside(invoke: Invoke): unknown {
+  /** Runs something of the user's for this call. Throws at once where the call is over already. */
+  start(invoke: Invoke): unknown {
     if (!this.cancellable) return invoke(this);
     if (this.abortKind !== undefined) throw this.abortReason;
-    const result = this.adapt === undefined ? invoke(this) : this.adapt(this, invoke(this));
-    // An abort from within the method itself: its result counts no more.
-    if (this.abortKind !== undefined) {
-      const pending = Promise.resolve(result);
-      this.trackOrphan(pending);
+    const adapt = this.extras?.adapt;
+    const result = adapt === undefined ? invoke(this) : adapt(this, invoke(this));
+    // An abort from within the method itself: its result counts no more. (The cast: TypeScript remembers too much.)
+    if ((this.abortKind as AbortKind | undefined) !== undefined) {
+      this.trackOrphan(Promise.resolve(result));
       throw this.abortReason;
     }
-    if (
-      result === null ||
-      typeof result !== 'object' ||
-      typeof (result as PromiseLike<unknown>).then !== 'function'
-    ) {
-      return result;
-    }
-    const running = result instanceof Promise ? result : Promise.resolve(result);
-    this.running = running;
+    return result;
+  }
+
+  /**
+   * Runs something of the user's inside this call, and stops waiting for it when the call is aborted. What still runs
+   * then is remembered as an orphan until it settles.
+   */
+  runInside(invoke: Invoke): unknown {
+    const result = this.start(invoke);
+    if (!this.cancellable || !isThenable(result)) return result;
     return new Promise((resolve, reject) => {
-      this.rejectRace = reject;
+      const running = result instanceof Promise ? result : Promise.resolve(result);
+      this.runner = { running, stopWaiting: reject };
       running.then(
         (value) => {
-          this.rejectRace = undefined;
+          this.runner = undefined;
           resolve(value);
         },
         (error) => {
-          this.rejectRace = undefined;
+          this.runner = undefined;
           reject(error as Error);
         },
       );
     });
   }
 
-  /** Whether the method runs right inside this call, and has not settled. */
-  get racing(): boolean {
-    return this.rejectRace !== undefined;
-  }
-
-  /** How many runs of the method, inside this call, are still going after the call stopped waiting for them. */
+  /** Whether a run of the method, inside this call, is still going after the call stopped waiting for it. */
   get hasOrphans(): boolean {
-    return this.orphans > 0;
+    return this.extras !== undefined && this.extras.orphans > 0;
   }
 
   /** Runs `callback` when the last orphan has settled. */
   whenOrphansSettle(callback: () => void): void {
-    (this.orphanWaiters ??= []).push(callback);
+    (this.needExtras().orphanWaiters ??= []).push(callback);
   }
 
   private trackOrphan(running: PromiseLike<unknown>): void {
-    for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.orphans++;
+    for (let call: Call | undefined = this; call !== undefined; call = call.parent)
+      call.needExtras().orphans++;
     const settled = () => {
       for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.orphanSettled();
     };
@@ -229,10 +287,15 @@ export class Call implements CallInfo, AbortListener {
   }
 
   private orphanSettled(): void {
-    if (--this.orphans > 0 || this.orphanWaiters === undefined) return;
-    const waiters = this.orphanWaiters;
-    this.orphanWaiters = undefined;
+    const extras = this.needExtras();
+    if (--extras.orphans > 0 || extras.orphanWaiters === undefined) return;
+    const waiters = extras.orphanWaiters;
+    extras.orphanWaiters = undefined;
     for (const waiter of waiters) waiter();
+  }
+
+  private needExtras(): Extras {
+    return (this.extras ??= new Extras());
   }
 }
 
@@ -246,6 +309,7 @@ export abstract class CallTimer extends TimerEntry {
   /** Whether it ended the call. */
   fired = false;
   private settled = false;
+  private graced = false;
 
   constructor(
     protected readonly call: Call,
@@ -258,12 +322,12 @@ export abstract class CallTimer extends TimerEntry {
   protected abstract reason(): TimeoutExceededError | undefined;
 
   onDue(): void {
-    const { racing } = this.call;
     // One turn later: a method that has settled already, but was not yet heard, keeps its own outcome.
     queueMicrotask(() => {
       if (this.settled || this.call.abortKind !== undefined) return;
-      if (racing && !this.call.racing) {
-        // Whoever bounds the call takes this back on hearing of it, unless there are attempts to come.
+      if (!this.call.isHeard && !this.graced) {
+        // Nothing waits inside: an outcome is on its way out, and has until the next tick.
+        this.graced = true;
         this.clock.arm(this, this.clock.now());
         return;
       }
@@ -312,10 +376,10 @@ export async function runBounded(call: Call, clock: Clock, run: Next): Promise<u
   if (deadline !== undefined) {
     const leftMs = deadline instanceof Date ? deadline.getTime() - clock.wallTime() : deadline;
     if (!(leftMs > 0)) throw deadlineError(leftMs);
-    call.deadline = Math.min(call.deadline, clock.now() + leftMs);
+    call.bound(clock.now() + leftMs);
     if (Number.isFinite(leftMs)) {
       timer = new DeadlineTimer(call, clock, leftMs);
-      clock.arm(timer, call.deadline);
+      clock.arm(timer, call.deadline as number);
     }
   }
   if (follow) signal.addEventListener('abort', follow, { once: true });

@@ -32,10 +32,12 @@ export interface Policy {
  */
 export interface Guard<P> {
   readonly policy: Policy;
-  /** Whether it needs to know when an attempt began and ended; where none does, the clock is not read. */
-  readonly timed: boolean;
+  /** Whether it must know when an attempt began, and also when it ended; what nobody needs is not read. */
+  readonly needsTime: 'never' | 'start' | 'start and end';
   /** Whether its permit comes back when the method itself settles, not when the attempt does. */
   readonly settlesWithMethod?: boolean;
+  /** Whether it can end an attempt while the call around it goes on. */
+  readonly endsAttempts?: boolean;
   /** Says, without letting anything in, that the call would be refused; asked before any guard is entered. */
   peek?(call: Call, now: number): ResilienceError | undefined;
   /** Lets the attempt in, or throws (rejects with) its refusal. */
@@ -44,9 +46,38 @@ export interface Guard<P> {
   cancel(permit: P, call: Call): void;
   /**
    * The attempt is over. `result` is what it returned, or what it threw where `ok` is false. A throwing matcher of the
-   * user's may throw out of here, after the permit was given back.
+   * user's may throw out of here, after the permit was given back. `endedAt` is `startedAt` where no guard needs it.
    */
   settle(permit: P, call: Call, ok: boolean, result: unknown, startedAt: number, endedAt: number): void;
+}
+
+/** A guard among others: whoever composes guards hands permits back without looking at them. */
+// oxlint-disable-next-line typescript/no-explicit-any -- permits differ by guard, and each gets only its own back
+export type AnyGuard = Guard<any>;
+
+/** How often a call was repeated, and what the repeater notes meanwhile. */
+export interface Repetition {
+  /** When the call began. */
+  readonly begunAt: number;
+  /** Attempts beyond the first. */
+  retries: number;
+  /** The last delay. */
+  delayMs: number;
+}
+
+/** Decides whether an attempt is followed by another. It lives in the frame of the guards right inside it. */
+export interface Repeater {
+  readonly policy: Policy;
+  /** A call begins; throws to refuse it. */
+  begin(call: Call, now: number): void;
+  /** Whether a result is not good enough to be the call's. */
+  refusesResult(call: Call, result: unknown): boolean;
+  /** How long to wait before the next attempt; `undefined` for none. What it throws is what the caller gets. */
+  delayAfter(call: Call, repetition: Repetition, ok: boolean, result: unknown): number | undefined;
+  /** The delay is over: whether the next attempt may start. `ok` says whether there was a result, which is gone by now. */
+  mayStart(call: Call, repetition: Repetition, ok: boolean): boolean;
+  /** The call is over, after so many retries. */
+  end(retries: number, ok: boolean): void;
 }
 
 /** Decides how often, and in whose place, the rest of the pipeline runs. */
@@ -54,7 +85,3 @@ export interface Driver {
   readonly policy: Policy;
   run(call: Call, next: Next): Promise<unknown>;
 }
-
-/** A guard among others: whoever composes guards hands permits back without looking at them. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- permits differ by guard, and each gets only its own back
-export type AnyGuard = Guard<any>;

@@ -40,7 +40,7 @@ export function createMethodRun(
     const given = signalIndex === undefined ? undefined : args[signalIndex];
     const signal = given instanceof AbortSignal ? given : undefined;
     const outer = context?.call;
-    if (outer === undefined || outer.deadline === Number.POSITIVE_INFINITY) return signal && { signal };
+    if (outer === undefined || outer.deadline === undefined) return signal && { signal };
     return { signal, deadline: outer.deadline - clock.now() };
   }
 

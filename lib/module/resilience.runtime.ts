@@ -269,7 +269,7 @@ export class ResilienceRuntime implements Runtime {
 
   private nestedOptions(): CallOptions | undefined {
     const outer = this.context?.call;
-    if (outer === undefined || outer.deadline === Number.POSITIVE_INFINITY) return undefined;
+    if (outer === undefined || outer.deadline === undefined) return undefined;
     return { deadline: outer.deadline - this.clock.now() };
   }
 

@@ -1,42 +1,44 @@
 import { Call, runMethod, type CallInfo, type CallOptions, type Invoke, type Next } from '../core/call.js';
 import type { Clock } from '../core/clock.js';
 import { callOf, runCall } from '../core/execute.js';
-import { guardFrame } from '../core/guard-frame.js';
-import type { AnyGuard, Driver, Policy } from '../core/policy.js';
+import { attemptFrame } from '../core/attempt-frame.js';
+import { compositionRound } from '../core/composition.js';
+import type { AnyGuard, Driver, Policy, Repeater } from '../core/policy.js';
 import type { TimeoutPolicy } from '../policies/timeout/index.js';
 import { DEFAULT_ORDER, type PipelineSlot } from './order.js';
 
 /** One policy in its place. */
-export type PipelineStep =
-  | { readonly slot: PipelineSlot; readonly policy: Policy; readonly guard: AnyGuard }
-  | { readonly slot: PipelineSlot; readonly policy: Policy; readonly driver: Driver };
+export type PipelineStep = { readonly slot: PipelineSlot; readonly policy: Policy } & (
+  { readonly guard: AnyGuard } | { readonly repeater: Repeater } | { readonly driver: Driver }
+);
 
 /** A policy that can stand in a pipeline. @publicApi */
-export type PipelinePolicy = Policy & (AnyGuard | Driver | TimeoutPolicy);
+export type PipelinePolicy = Policy & (AnyGuard | Repeater | Driver | TimeoutPolicy);
 
 /** The steps of one policy: a timeout may bound single attempts, whole calls, or both. */
-export function stepsOf(policy: PipelinePolicy): PipelineStep[] {
-  if ('attempt' in policy) {
+function stepsOf(policy: PipelinePolicy): PipelineStep[] {
+  if ('boundsAttempts' in policy) {
     const steps: PipelineStep[] = [];
     if (policy.totalMs !== undefined) steps.push({ slot: 'totalTimeout', policy, guard: policy.total });
     if (policy.boundsAttempts) steps.push({ slot: 'timeout', policy, guard: policy.attempt });
     return steps;
   }
   const slot = policy.kind as PipelineSlot;
-  return 'run' in policy ? [{ slot, policy, driver: policy }] : [{ slot, policy, guard: policy }];
+  if ('run' in policy) return [{ slot, policy, driver: policy }];
+  if ('delayAfter' in policy) return [{ slot, policy, repeater: policy }];
+  return [{ slot, policy, guard: policy }];
 }
 
 /**
- * The policies of a method, composed once into one function. Neighbouring guards share a frame; each driver has one of
- * its own; what is not there costs nothing.
+ * The policies of a method, composed into one function. Neighbouring guards share a frame with the retry right around
+ * them; each driver has one of its own; what is not there costs nothing.
  *
  * @publicApi
  */
 export class Pipeline {
-  /** Outermost first. */
-  readonly steps: readonly PipelineStep[];
-  /** Runs a call that its caller does not bound. */
-  readonly run: Next;
+  private composed!: Next;
+  private ordered!: readonly PipelineStep[];
+  private round = -1;
 
   /**
    * @param policies - Several of one kind run in the order in which they are given.
@@ -46,12 +48,22 @@ export class Pipeline {
     readonly name: string,
     readonly policies: readonly PipelinePolicy[],
     private readonly clock: Clock,
-    order: readonly PipelineSlot[] = DEFAULT_ORDER,
+    private readonly order: readonly PipelineSlot[] = DEFAULT_ORDER,
   ) {
-    const steps = policies.flatMap(stepsOf);
-    this.steps = order.flatMap((slot) => steps.filter((step) => step.slot === slot));
-    this.run = compose(this.steps, clock);
+    this.compose();
   }
+
+  /** What runs, outermost first. */
+  get steps(): readonly PipelineStep[] {
+    if (this.round !== compositionRound()) this.compose();
+    return this.ordered;
+  }
+
+  /** Runs a call that its caller does not bound. */
+  readonly run: Next = (call) => {
+    if (this.round !== compositionRound()) this.compose();
+    return this.composed(call);
+  };
 
   /** Runs a function under all of the policies. */
   async execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
@@ -77,25 +89,36 @@ export class Pipeline {
     });
     return [this.name, ...(lines.length === 0 ? ['  (nothing)'] : lines)].join('\n');
   }
+
+  /** An update of a policy may change what it takes part in. */
+  private compose(): void {
+    const steps = this.policies.flatMap(stepsOf);
+    this.ordered = this.order.flatMap((slot) => steps.filter((step) => step.slot === slot));
+    this.composed = compose(this.ordered, this.clock);
+    this.round = compositionRound();
+  }
 }
 
-/** From the inside out: guards gather until a driver, or the end, closes their frame. */
+/** From the inside out: guards gather until a retry, a driver or the end closes their frame. */
 function compose(steps: readonly PipelineStep[], clock: Clock): Next {
   let next: Next = runMethod;
   let guards: AnyGuard[] = [];
-  const closeFrame = (nested: boolean) => {
-    if (guards.length > 0) next = guardFrame(guards, next, clock, nested);
+  const closeFrame = (enclosed: boolean, repeater?: Repeater) => {
+    if (guards.length > 0 || repeater !== undefined) {
+      next = attemptFrame({ guards, next, clock, enclosed, repeater });
+    }
     guards = [];
   };
-  for (const step of steps.toReversed()) {
-    if ('guard' in step) {
-      guards.unshift(step.guard);
-      continue;
+  for (let i = steps.length - 1; i >= 0; i--) {
+    const step = steps[i] as PipelineStep;
+    if ('guard' in step) guards.unshift(step.guard);
+    else if ('repeater' in step) closeFrame(i > 0, step.repeater);
+    else {
+      closeFrame(true);
+      const { driver } = step;
+      const rest = next;
+      next = (call) => driver.run(call, rest);
     }
-    closeFrame(true);
-    const { driver } = step;
-    const rest = next;
-    next = (call) => driver.run(call, rest);
   }
   closeFrame(false);
   return next;

@@ -1,9 +1,10 @@
-import { Priority, type Call, type CallInfo, type CallOptions } from '../../core/call.js';
+import { Priority, type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
 import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { BulkheadFullError, withoutStack } from '../../core/errors.js';
-import { executeGuarded } from '../../core/execute.js';
+import { attemptFrame } from '../../core/attempt-frame.js';
+import { execute } from '../../core/execute.js';
 import type { Guard, Policy } from '../../core/policy.js';
 import { bulkheadSettings, type BulkheadOptions, type BulkheadSettings } from './bulkhead.options.js';
 import { Slots, type RefusalReason, type SlotsObserver } from './slots.js';
@@ -46,11 +47,13 @@ export interface BulkheadStats {
 export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
   readonly kind = 'bulkhead';
   readonly policy = this;
-  readonly timed = false;
+  readonly needsTime = 'never';
   readonly settlesWithMethod = true;
   private readonly clock: Clock;
   private readonly slots: Slots;
   private readonly keyed = new Map<string, Slots>();
+  /** The frame of `execute`. */
+  private alone: Next | undefined;
   private settings: BulkheadSettings;
   private totalCalls = 0;
   private rejectedBy = { full: 0, closed: 0, waited: 0, shed: 0, utilisation: 0 };
@@ -75,7 +78,8 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
    * took longer than `maxWait`, or a call of a higher priority took the place.
    */
   execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
-    return executeGuarded(this, fn, options, this.clock);
+    this.alone ??= attemptFrame({ guards: [this], clock: this.clock });
+    return execute(this.alone, fn, options, this.clock);
   }
 
   enter(call: Call): Slots | Promise<Slots> {

@@ -1,9 +1,11 @@
-import { type Call, type CallInfo, type CallOptions } from '../../core/call.js';
+import type { Call, CallInfo, CallOptions, Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
 import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { CircuitOpenError, withoutStack } from '../../core/errors.js';
-import { executeGuarded } from '../../core/execute.js';
+import { recomposePipelines } from '../../core/composition.js';
+import { attemptFrame } from '../../core/attempt-frame.js';
+import { execute } from '../../core/execute.js';
 import type { Guard, Policy } from '../../core/policy.js';
 import { classify } from './classification.js';
 import { Circuit, type Admission, type CircuitObserver, type CircuitState } from './circuit.js';
@@ -73,6 +75,8 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   private readonly keyed: KeyedCircuits | undefined;
   /** What an operator decided for all keys, those to come included. */
   private manualState: 'forced-open' | 'disabled' | 'meter-only' | undefined;
+  /** The frame of `execute`. */
+  private alone: Next | undefined;
   private settings: CircuitSettings;
   private totalSuccesses = 0;
   private totalFailures = 0;
@@ -111,9 +115,8 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     return this.circuit.state;
   }
 
-  /** Whether it needs to know when a call began and ended. */
-  get timed(): boolean {
-    return this.settings.timed;
+  get needsTime(): 'never' | 'start and end' {
+    return this.settings.timed ? 'start and end' : 'never';
   }
 
   /**
@@ -122,7 +125,8 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
    * @throws {@link CircuitOpenError} without running `fn` while open; else what `fn` throws.
    */
   execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
-    return executeGuarded(this, fn, options, this.clock);
+    this.alone ??= attemptFrame({ guards: [this], clock: this.clock });
+    return execute(this.alone, fn, options, this.clock);
   }
 
   /** Refuses everything until told otherwise. @param reason - Kept for the stats: why, and who. */
@@ -162,6 +166,8 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     const merged = { ...this.options, ...options };
     this.settings = circuitBreakerSettings(merged, `circuit breaker "${this.name}"`);
     this.options = merged;
+    this.alone = undefined;
+    recomposePipelines();
     this.circuit.configure(this.settings);
     this.keyed?.configure(this.settings.maxKeys, (circuit) => circuit.configure(this.settings));
   }

@@ -1,9 +1,10 @@
-import type { Call, CallInfo, CallOptions } from '../../core/call.js';
+import type { Call, CallInfo, CallOptions, Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
 import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { RateLimitExceededError, withoutStack, type RateLimitDecision } from '../../core/errors.js';
-import { executeGuarded } from '../../core/execute.js';
+import { attemptFrame } from '../../core/attempt-frame.js';
+import { execute } from '../../core/execute.js';
 import type { Guard, Policy } from '../../core/policy.js';
 import type { LimitAlgorithm } from './algorithm.js';
 import { KeyedStates } from './keyed-states.js';
@@ -49,8 +50,10 @@ interface Taken {
 export class RateLimitPolicy implements Policy, Guard<Taken> {
   readonly kind = 'rateLimit';
   readonly policy = this;
-  readonly timed = true;
+  readonly needsTime = 'start';
   private readonly clock: Clock;
+  /** The frame of `execute`. */
+  private alone: Next | undefined;
   private settings: RateLimitSettings;
   private algorithm: LimitAlgorithm<unknown>;
   private states: KeyedStates<unknown>;
@@ -81,6 +84,11 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     return this.settings.by === undefined ? undefined : this.settings;
   }
 
+  /** Whether each key of a call has a state of its own. */
+  get isKeyed(): boolean {
+    return this.settings.key !== undefined;
+  }
+
   /** The window, or how long the whole burst takes to come back; `Infinity` at a rate of 0. In milliseconds. */
   get windowMs(): number {
     return this.settings.windowMs;
@@ -92,7 +100,8 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
    * @throws {@link RateLimitExceededError} without running `fn`, with `retryAfterMs` and the whole decision.
    */
   execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
-    return executeGuarded(this, fn, options, this.clock);
+    this.alone ??= attemptFrame({ guards: [this], clock: this.clock });
+    return execute(this.alone, fn, options, this.clock);
   }
 
   /**

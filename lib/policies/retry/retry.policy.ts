@@ -1,16 +1,16 @@
-import type { AbortListener, Call, CallInfo, CallOptions, Next } from '../../core/call.js';
-import { retryAfterMsOf, statusOf } from '../../core/classify.js';
+import type { Call, CallInfo, CallOptions, Next } from '../../core/call.js';
+import { retryAfterMsOf } from '../../core/classify.js';
 import type { Clock, RandomSource } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
 import { clockOf, randomOf, type PolicyEnvironment } from '../../core/environment.js';
-import { RetryBudgetExhaustedError } from '../../core/errors.js';
-import { executeDriven } from '../../core/execute.js';
+import { RateLimitExceededError, RetryBudgetExhaustedError } from '../../core/errors.js';
+import { attemptFrame } from '../../core/attempt-frame.js';
+import { execute } from '../../core/execute.js';
 import { sharedState } from '../../core/identity.js';
-import type { Driver, Policy } from '../../core/policy.js';
-
+import type { Policy, Repeater, Repetition } from '../../core/policy.js';
 import { addedJitter, backoffDelay } from './backoff.js';
 import { discard } from './discard.js';
-import { isRetryable, isRetryableResult } from './retry-classification.js';
+import { firstStatus, isRetryable, isRetryableResult } from './retry-classification.js';
 import { RetryBudget, type RetryBudgetStats } from './retry-budget.js';
 import { retrySettings, type RetryOptions, type RetrySettings } from './retry.options.js';
 
@@ -47,11 +47,13 @@ const REFUSED = sharedState('budget-refused', () => new WeakSet<object>());
  *
  * @publicApi
  */
-export class RetryPolicy implements Policy, Driver {
+export class RetryPolicy implements Policy, Repeater {
   readonly kind = 'retry';
   readonly policy = this;
   private readonly clock: Clock;
   private readonly random: RandomSource;
+  /** The frame of `execute`. */
+  private alone: Next | undefined;
   private settings: RetrySettings;
   private budget: RetryBudget | undefined;
   private totalCalls = 0;
@@ -81,54 +83,57 @@ export class RetryPolicy implements Policy, Driver {
    * signal's reason where the caller gave up.
    */
   execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
-    return executeDriven(this, fn, options, this.clock);
+    this.alone ??= attemptFrame({ guards: [], clock: this.clock, repeater: this });
+    return execute(this.alone, fn, options, this.clock);
   }
 
-  async run(call: Call, next: Next): Promise<unknown> {
-    const { settings, budget } = this;
+  begin(_call: Call, now: number): void {
+    const { budget } = this;
     if (budget !== undefined) {
-      if (settings.onExhausted === 'fail-fast' && !budget.canRetry()) throw this.exhausted(undefined);
-      budget.deposit();
+      budget.deposit(now);
+      if (this.settings.onExhausted === 'fail-fast' && budget.exhausted) {
+        this.budgetExhausted++;
+        throw this.exhausted(undefined);
+      }
     }
     this.totalCalls++;
     this.running++;
-    const startedAt = settings.maxElapsedMs === undefined ? 0 : this.clock.now();
-    let delayMs = 0;
-    let retries = 0;
-    let ok = false;
-    try {
-      for (;;) {
-        call.attempt = retries + 1;
-        let result: unknown;
-        let failed = false;
-        try {
-          result = await next(call);
-        } catch (error) {
-          result = error;
-          failed = true;
-        }
-        if (!failed && !isRetryableResult(settings, call, result)) {
-          ok = true;
-          return result;
-        }
-        const again = this.nextDelay(call, failed, result, retries + 1, delayMs, startedAt);
-        if (again === undefined) {
-          if (failed) throw result;
-          return result;
-        }
-        delayMs = again;
-        if (!failed) discard(result);
-        retries++;
-        this.totalRetries++;
-        this.emitRetried(call, failed ? result : undefined, delayMs);
-        if (delayMs > 0) await sleep(delayMs, call, this.clock);
-        if (call.abortKind !== undefined) throw call.abortReason;
-      }
-    } finally {
-      this.running--;
-      if (!ok) retries === 0 ? this.failedWithoutRetry++ : this.failedWithRetry++;
-      else if (retries > 0) this.successfulWithRetry++;
+  }
+
+  refusesResult(call: Call, result: unknown): boolean {
+    return isRetryableResult(this.settings, call, result);
+  }
+
+  delayAfter(call: Call, repetition: Repetition, ok: boolean, result: unknown): number | undefined {
+    const { settings } = this;
+    const retry = repetition.retries + 1;
+    if (call.abortKind !== undefined || call.emitted || retry > settings.maxRetries) return undefined;
+    if (!ok && (isRefused(result) || !isRetryable(settings, call, result))) return undefined;
+    const delayMs = this.delayFor(result, retry, repetition.delayMs);
+    if (delayMs === undefined || !this.fits(call, delayMs, repetition)) return undefined;
+    if (this.budget === undefined || this.budget.tryTake()) {
+      this.emitRetried(retry, ok ? undefined : result, delayMs);
+      if (ok) discard(result);
+      return delayMs;
     }
+    this.budgetExhausted++;
+    if (settings.onExhausted === 'throw') throw this.exhausted(ok ? undefined : result);
+    if (!ok && typeof result === 'object' && result !== null) REFUSED.add(result);
+    return undefined;
+  }
+
+  mayStart(call: Call, repetition: Repetition, ok: boolean): boolean {
+    // Timers can be late. A result that was let go of cannot be answered any more: then it is tried again.
+    if (!ok && repetition.delayMs > 0 && !this.fits(call, 0, repetition)) return false;
+    this.totalRetries++;
+    return true;
+  }
+
+  end(retries: number, ok: boolean): void {
+    this.running--;
+    if (ok) this.successfulWithRetry += retries > 0 ? 1 : 0;
+    else if (retries > 0) this.failedWithRetry++;
+    else this.failedWithoutRetry++;
   }
 
   reset(): void {
@@ -175,44 +180,29 @@ export class RetryPolicy implements Policy, Driver {
     return `up to ${settings.maxRetries} retries, ${delays}, ${budget}`;
   }
 
-  /** How long to wait before the next attempt, or `undefined` where there shall be none. */
-  private nextDelay(
-    call: Call,
-    failed: boolean,
-    result: unknown,
-    retry: number,
-    previousMs: number,
-    startedAt: number,
-  ): number | undefined {
-    const { settings } = this;
-    if (call.abortKind !== undefined || call.emitted || retry > settings.maxRetries) return undefined;
-    if (failed && (isRefused(result) || !isRetryable(settings, call, result))) return undefined;
-    const delayMs = this.delayFor(result, retry, previousMs);
-    if (delayMs === undefined || !this.fits(call, delayMs, startedAt)) return undefined;
-    if (this.budget === undefined || this.budget.tryTake()) return delayMs;
-    this.budgetExhausted++;
-    if (settings.onExhausted === 'throw') throw this.exhausted(failed ? result : undefined);
-    if (failed && typeof result === 'object' && result !== null) REFUSED.add(result);
-    return undefined;
-  }
-
+  /** How long to wait before the next attempt; `undefined` where the other side wants it later than we would. */
   private delayFor(result: unknown, retry: number, previousMs: number): number | undefined {
     const { settings, random } = this;
-    const asked = settings.respectRetryAfter ? retryAfterMsOf(result, this.clock.wallTime()) : undefined;
+    const limited = result instanceof RateLimitExceededError;
+    const asked =
+      limited || settings.respectRetryAfter ? retryAfterMsOf(result, this.clock.wallTime()) : undefined;
+    // A limit of ours knows when: no time given means never.
+    if (limited && asked === undefined) return undefined;
     if (asked !== undefined) {
       if (asked > settings.maxDelayMs) return undefined;
       return Math.min(settings.maxDelayMs, asked + addedJitter(settings, settings.baseDelayMs, random));
     }
-    const base = statusOf(result) === 429 ? settings.rateLimitedDelayMs : settings.baseDelayMs;
+    const base = firstStatus(result) === 429 ? settings.rateLimitedDelayMs : settings.baseDelayMs;
     return backoffDelay(settings, retry, base, previousMs, result, random);
   }
 
   /** Whether the call still has time for this delay; one that cannot fit is not slept. */
-  private fits(call: Call, delayMs: number, startedAt: number): boolean {
+  private fits(call: Call, delayMs: number, { begunAt }: Repetition): boolean {
     const { maxElapsedMs } = this.settings;
-    if (call.deadline === Number.POSITIVE_INFINITY && maxElapsedMs === undefined) return true;
+    if (call.deadline === undefined && maxElapsedMs === undefined) return true;
     const then = this.clock.now() + delayMs;
-    return then < call.deadline && (maxElapsedMs === undefined || then - startedAt < maxElapsedMs);
+    if (call.deadline !== undefined && then >= call.deadline) return false;
+    return maxElapsedMs === undefined || then - begunAt < maxElapsedMs;
   }
 
   private exhausted(cause: unknown): RetryBudgetExhaustedError {
@@ -234,31 +224,14 @@ export class RetryPolicy implements Policy, Driver {
     return shared;
   }
 
-  private emitRetried(call: Call, error: unknown, delayMs: number): void {
+  private emitRetried(attempt: number, error: unknown, delayMs: number): void {
     const events = this.environment?.events;
     if (events?.active !== true) return;
-    const details = { attempt: call.attempt, delayMs, error };
+    const details = { attempt, delayMs, error };
     events.emit({ kind: this.kind, policy: this.name, type: 'retried', at: this.clock.now(), details });
   }
 }
 
 function isRefused(error: unknown): boolean {
   return typeof error === 'object' && error !== null && REFUSED.has(error);
-}
-
-/** Waits, keeping the process alive; ends at once with the call's own reason when the call is aborted. */
-function sleep(delayMs: number, call: Call, clock: Clock): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const awake: AbortListener = {
-      onAbort() {
-        cancel();
-        reject(call.abortReason as Error);
-      },
-    };
-    const cancel = clock.delay(delayMs, () => {
-      call.onAbortRemove(awake);
-      resolve();
-    });
-    if (call.cancellable) call.onAbortAdd(awake);
-  });
 }

@@ -1,17 +1,12 @@
-import {
-  CallTimer,
-  runMethod,
-  type Call,
-  type CallInfo,
-  type CallOptions,
-  type Next,
-} from '../../core/call.js';
+import { CallTimer, type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
+import { attemptFrame } from '../../core/attempt-frame.js';
+import { recomposePipelines } from '../../core/composition.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration, type Duration } from '../../core/duration.js';
 import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { TimeoutExceededError, withoutStack } from '../../core/errors.js';
-import { callOf, runCall } from '../../core/execute.js';
-import { guardFrame } from '../../core/guard-frame.js';
+import { execute } from '../../core/execute.js';
+
 import type { Guard, Policy } from '../../core/policy.js';
 import { AdaptiveTimeout, type AdaptiveTimeoutStats } from './adaptive-timeout.js';
 import { timeoutSettings, type TimeoutOptions, type TimeoutSettings } from './timeout.options.js';
@@ -45,7 +40,7 @@ export interface TimeoutStats {
 export class TimeoutPolicy implements Policy {
   readonly kind = 'timeout';
   /** Bounds one attempt. */
-  readonly attempt: Guard<CallTimer | undefined>;
+  attempt: Guard<CallTimer | undefined>;
   /** Bounds all attempts of a call. */
   readonly total: Guard<CallTimer | undefined>;
   private readonly clock: Clock;
@@ -88,8 +83,8 @@ export class TimeoutPolicy implements Policy {
    *
    * @throws {@link TimeoutExceededError} when it is over.
    */
-  async execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
-    return (await runCall(callOf(fn, options), this.clock, this.alone)) as T;
+  execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
+    return execute(this.alone, fn, options, this.clock);
   }
 
   reset(): void {
@@ -106,9 +101,12 @@ export class TimeoutPolicy implements Policy {
     const merged = { ...this.options, ...options };
     this.settings = timeoutSettings(merged, `timeout "${this.name}"`);
     this.options = merged;
-    if (options.adaptive !== undefined || this.settings.adaptive === undefined)
-      this.adaptive = this.createAdaptive();
+    const { adaptive, durationMs } = this.settings;
+    if (adaptive === undefined || this.adaptive === undefined) this.adaptive = this.createAdaptive();
+    else this.adaptive.configure({ duration: durationMs as number, ...adaptive });
+    this.attempt = this.createAttemptGuard();
     this.alone = this.composeAlone();
+    recomposePipelines();
   }
 
   stats(): TimeoutStats {
@@ -136,25 +134,27 @@ export class TimeoutPolicy implements Policy {
   }
 
   private composeAlone(): Next {
-    const inner = guardFrame([this.attempt], runMethod, this.clock, false);
-    return this.settings.totalMs === undefined ? inner : guardFrame([this.total], inner, this.clock, false);
+    const { clock } = this;
+    if (this.settings.totalMs === undefined) return attemptFrame({ guards: [this.attempt], clock });
+    const next = attemptFrame({ guards: [this.attempt], clock, enclosed: true });
+    return attemptFrame({ guards: [this.total], next, clock });
   }
 
   private createAttemptGuard(): Guard<CallTimer | undefined> {
-    const { clock } = this;
     return {
       policy: this,
-      timed: true,
+      needsTime: this.settings.adaptive === undefined ? 'start' : 'start and end',
+      endsAttempts: true,
       enter: (call, now) => {
         const limitMs = this.adaptive?.current(now) ?? this.settings.durationMs;
         if (limitMs === undefined) return undefined;
         this.totalAttempts++;
         return this.arm(call, now, limitMs, 'attempt');
       },
-      cancel: (timer) => timer?.settle(clock),
+      cancel: (timer) => timer?.settle(),
       settle: (timer, _call, ok, _result, startedAt, endedAt) => {
         if (timer === undefined) return;
-        timer.settle(clock);
+        timer.settle();
         if (timer.fired) this.timedOutAttempts++;
         if (this.adaptive !== undefined && (ok || timer.fired)) this.adaptive.record(endedAt - startedAt);
       },
@@ -162,28 +162,28 @@ export class TimeoutPolicy implements Policy {
   }
 
   private createTotalGuard(): Guard<CallTimer | undefined> {
-    const { clock } = this;
     return {
       policy: this,
-      timed: true,
+      needsTime: 'start',
+      endsAttempts: true,
       enter: (call, now) => {
         const { totalMs } = this.settings;
         if (totalMs === undefined) return undefined;
-        call.deadline = Math.min(call.deadline, now + totalMs);
+        call.bound(now + totalMs);
         return this.arm(call, now, totalMs, 'total');
       },
-      cancel: (timer) => timer?.settle(clock),
-      settle: (timer) => {
+      cancel: (timer) => timer?.settle(),
+      settle: (timer, _call, ok) => {
         if (timer === undefined) return;
-        timer.settle(clock);
-        if (timer.fired) this.timedOutCalls++;
+        timer.settle();
+        if (timer.fired && !ok) this.timedOutCalls++;
       },
     };
   }
 
   private arm(call: Call, now: number, limitMs: number, scope: 'attempt' | 'total'): CallTimer {
     call.cancellable = true;
-    const timer = new TimeoutTimer(call, this, limitMs, scope);
+    const timer = new TimeoutTimer(call, this.clock, this, limitMs, scope);
     this.clock.arm(timer, now + limitMs);
     return timer;
   }
@@ -217,11 +217,12 @@ export class TimeoutPolicy implements Policy {
 class TimeoutTimer extends CallTimer {
   constructor(
     call: Call,
+    clock: Clock,
     private readonly owner: TimeoutPolicy,
     private readonly limitMs: number,
     private readonly scope: 'attempt' | 'total',
   ) {
-    super(call);
+    super(call, clock);
   }
 
   protected override reason(): TimeoutExceededError | undefined {

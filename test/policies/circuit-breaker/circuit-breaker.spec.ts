@@ -1,5 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import { Call, runMethod } from '../../../lib/core/call.js';
+import { Call } from '../../../lib/core/call.js';
 import {
   BulkheadFullError,
   CircuitOpenError,
@@ -8,7 +8,7 @@ import {
   TimeoutExceededError,
 } from '../../../lib/core/errors.js';
 import { EventHub, type PolicyEvent } from '../../../lib/core/events.js';
-import { guardFrame } from '../../../lib/core/guard-frame.js';
+import { attemptFrame } from '../../../lib/core/attempt-frame.js';
 import {
   CircuitBreakerPolicy,
   type CircuitBreakerOptions,
@@ -204,7 +204,7 @@ describe('CircuitBreakerPolicy', () => {
   it('CB-05 the expiry of a total timeout is a failure', async () => {
     const { breaker, clock } = setUp({ failureThreshold: 1 });
     const timeout = new TimeoutPolicy('payments', { total: 50 }, { clock });
-    const run = guardFrame([timeout.total, breaker], runMethod, clock, false);
+    const run = attemptFrame({ guards: [timeout.total, breaker], clock });
 
     const call = Promise.resolve(run(new Call(() => new Promise(() => {}), undefined, [])));
     const ended = call.catch((error: unknown) => error);
@@ -567,7 +567,7 @@ describe('CircuitBreakerPolicy', () => {
 
   it('CB-16 one rejection is one event and one count, through execute and through a frame of guards', async () => {
     const { breaker, clock, call, seen } = setUp({ openDuration: 1_000 });
-    const frame = guardFrame([breaker], runMethod, clock, false);
+    const frame = attemptFrame({ guards: [breaker], clock });
     await open({ call });
 
     await call();

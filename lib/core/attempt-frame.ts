@@ -1,0 +1,293 @@
+import { runMethod, type AbortListener, type Call, type Next, type Runner } from './call.js';
+import type { Clock } from './clock.js';
+import type { AnyGuard, Repeater, Repetition } from './policy.js';
+import { isThenable } from './property.js';
+
+/** What stands around a frame and inside it. */
+export interface FrameOptions {
+  readonly guards: readonly AnyGuard[];
+  /** What the frame encloses; by default the method. */
+  readonly next?: Next;
+  readonly clock: Clock;
+  readonly repeater?: Repeater | undefined;
+  /** Whether something stands around the frame that goes on when the frame's call has ended. */
+  readonly enclosed?: boolean;
+}
+
+/**
+ * Composes neighbouring guards, and the repeater right around them, with the rest of a pipeline. Guards are entered in
+ * order and settled in reverse, each with the permit that it issued. A call through all of it is one promise and one
+ * object; an `async` function for each part would cost several times as much.
+ */
+export function attemptFrame(options: FrameOptions): Next {
+  const frame = new Frame(options);
+  return (call) => new Promise((resolve, reject) => new Run(frame, call, resolve, reject).begin());
+}
+
+/** What all runs of one frame have in common. */
+class Frame {
+  readonly guards: readonly AnyGuard[];
+  readonly count: number;
+  readonly peekers: readonly AnyGuard[];
+  readonly next: Next;
+  /** Whether the method itself is what the frame encloses. */
+  readonly innermost: boolean;
+  readonly clock: Clock;
+  readonly repeater: Repeater | undefined;
+  readonly readsStart: boolean;
+  readonly readsEnd: boolean;
+  readonly endsAttempts: boolean;
+  /** Whether attempts are calls of their own, because one can end while the call around it goes on. */
+  readonly nested: boolean;
+  /** Whether nothing stands around the frame, so that its first attempt may use the call itself. */
+  readonly outermost: boolean;
+
+  constructor({ guards, next = runMethod, clock, repeater, enclosed = false }: FrameOptions) {
+    this.guards = guards;
+    this.count = guards.length;
+    this.peekers = guards.filter((guard) => guard.peek !== undefined);
+    this.next = next;
+    this.innermost = next === runMethod;
+    this.clock = clock;
+    this.repeater = repeater;
+    this.readsStart = repeater !== undefined || guards.some(({ needsTime }) => needsTime !== 'never');
+    this.readsEnd = guards.some(({ needsTime }) => needsTime === 'start and end');
+    this.endsAttempts = guards.some(({ endsAttempts }) => endsAttempts === true);
+    this.nested = this.endsAttempts && (enclosed || repeater !== undefined);
+    this.outermost = !enclosed;
+  }
+}
+
+/** One call on its way through a frame, attempt after attempt. */
+class Run implements Runner, AbortListener {
+  /** What the present attempt waits for. */
+  running!: PromiseLike<unknown>;
+  /** The call of the present attempt. */
+  private call: Call;
+  private readonly permits: unknown[];
+  /** How many guards have let the attempt in. */
+  private entered = 0;
+  private startedAt = Number.NaN;
+  /** Whether what runs inside is still to be heard. */
+  private waiting = false;
+  private repetition: Repetition | undefined = undefined;
+
+  constructor(
+    private readonly frame: Frame,
+    private outer: Call,
+    private readonly resolve: (value: unknown) => void,
+    private readonly reject: (reason: unknown) => void,
+  ) {
+    this.call = outer;
+    this.permits = new Array<unknown>(frame.count);
+  }
+
+  /** What it throws rejects: it runs inside the promise's executor. */
+  begin(): void {
+    const { frame, outer } = this;
+    if (frame.readsStart) this.startedAt = frame.clock.now();
+    frame.repeater?.begin(outer, this.startedAt);
+    this.attempt();
+  }
+
+  private attempt(): void {
+    const { frame, outer } = this;
+    // With nothing around the frame nobody else needs this call: the first attempt may use it up.
+    const borrows = this.repetition === undefined && frame.outermost && !outer.cancellable;
+    this.call = frame.nested && !borrows ? outer.child() : outer;
+    this.entered = 0;
+    const { call, startedAt } = this;
+    const { peekers } = frame;
+    try {
+      if (call.abortKind !== undefined) throw call.abortReason;
+      for (let i = 0; i < peekers.length; i++) {
+        const refusal = (peekers[i] as Required<AnyGuard>).peek(call, startedAt);
+        if (refusal !== undefined) throw refusal;
+      }
+    } catch (error) {
+      this.refused(error);
+      return;
+    }
+    this.enter();
+  }
+
+  /** Enters the guards that are left, until one of them lets the attempt wait. */
+  private enter(): void {
+    const { frame, call, permits } = this;
+    try {
+      while (this.entered < frame.count) {
+        const permit: unknown = (frame.guards[this.entered] as AnyGuard).enter(call, this.startedAt);
+        if (permit instanceof Promise) {
+          this.waitFor(permit);
+          return;
+        }
+        permits[this.entered++] = permit;
+      }
+    } catch (error) {
+      this.refused(error);
+      return;
+    }
+    this.runInside();
+  }
+
+  private waitFor(granting: Promise<unknown>): void {
+    const { frame, call, permits } = this;
+    granting.then(
+      (permit) => {
+        permits[this.entered++] = permit;
+        if (frame.readsStart) this.startedAt = frame.clock.now();
+        // Aborted between the grant and this turn: the permit is there, and nobody to use it.
+        if (call.abortKind === undefined) this.enter();
+        else this.refused(call.abortReason);
+      },
+      (error: unknown) => this.refused(error),
+    );
+  }
+
+  /** Some guard did not let the attempt in: those before it take it back. */
+  private refused(error: unknown): void {
+    const { frame, call, permits } = this;
+    for (let i = this.entered - 1; i >= 0; i--) (frame.guards[i] as AnyGuard).cancel(permits[i], call);
+    this.concluded(false, error);
+  }
+
+  private runInside(): void {
+    const { frame, call } = this;
+    let result: unknown;
+    try {
+      result = frame.innermost ? call.start(call.invoke) : frame.next(call);
+    } catch (error) {
+      this.ended(false, error);
+      return;
+    }
+    if (!(result instanceof Promise)) {
+      if (!isThenable(result)) {
+        this.ended(true, result);
+        return;
+      }
+      result = Promise.resolve(result);
+    }
+    const running = result as Promise<unknown>;
+    this.waiting = true;
+    this.running = running;
+    if (call.cancellable) {
+      if (frame.innermost) call.runner = this;
+      else if (frame.endsAttempts) call.owner = this;
+    }
+    running.then(
+      (value) => {
+        if (this.running === running && this.waiting) this.ended(true, value);
+      },
+      (error: unknown) => {
+        if (this.running === running && this.waiting) this.ended(false, error);
+      },
+    );
+  }
+
+  stopWaiting(reason: unknown): void {
+    if (this.waiting) this.ended(false, reason);
+  }
+
+  onAbort(call: Call): void {
+    if (call === this.call) this.stopWaiting(call.abortReason);
+  }
+
+  /** The attempt is over: the guards get their permits back. */
+  private ended(ok: boolean, result: unknown): void {
+    this.waiting = false;
+    const { frame, call, permits, startedAt } = this;
+    call.runner = undefined;
+    const endedAt = frame.readsEnd ? frame.clock.now() : startedAt;
+    let thrown: { error: unknown } | undefined;
+    for (let i = frame.count - 1; i >= 0; i--) {
+      const guard = frame.guards[i] as AnyGuard;
+      const permit = permits[i];
+      try {
+        if (guard.settlesWithMethod === true && call.hasOrphans) {
+          call.whenOrphansSettle(() => guard.settle(permit, call, ok, result, startedAt, endedAt));
+        } else {
+          guard.settle(permit, call, ok, result, startedAt, endedAt);
+        }
+      } catch (error) {
+        // Only a user's matcher throws; the guards further out still get their permits back.
+        thrown ??= { error };
+      }
+    }
+    if (thrown !== undefined) this.finish(false, thrown.error);
+    else this.concluded(ok, result);
+  }
+
+  private concluded(ok: boolean, result: unknown): void {
+    const { frame, call } = this;
+    if (call !== this.outer) call.detach();
+    const { repeater } = frame;
+    let again = repeater !== undefined && !ok;
+    if (ok && repeater !== undefined) {
+      try {
+        again = repeater.refusesResult(this.outer, result);
+      } catch (error) {
+        this.finish(false, error);
+        return;
+      }
+    }
+    if (again) this.repeat(repeater as Repeater, ok, result);
+    else this.finish(ok, result);
+  }
+
+  private repeat(repeater: Repeater, ok: boolean, result: unknown): void {
+    // The first attempt's own timer has ended a call that it had borrowed.
+    if (this.call === this.outer && this.frame.nested && this.outer.abortKind !== undefined) {
+      this.outer = this.outer.renew();
+    }
+    const { outer, frame } = this;
+    const repetition = (this.repetition ??= { begunAt: this.startedAt, retries: 0, delayMs: 0 });
+    let delayMs: number | undefined;
+    try {
+      delayMs = repeater.delayAfter(outer, repetition, ok, result);
+    } catch (error) {
+      this.finish(false, error);
+      return;
+    }
+    if (delayMs === undefined) {
+      if (ok) this.finish(true, result, false);
+      else this.finish(false, result);
+      return;
+    }
+    repetition.retries++;
+    repetition.delayMs = delayMs;
+    outer.attempt = repetition.retries + 1;
+    const again = () => {
+      if (outer.abortKind !== undefined) this.finish(false, outer.abortReason);
+      else if (!repeater.mayStart(outer, repetition, ok)) this.finish(false, result);
+      else {
+        if (frame.readsStart) this.startedAt = frame.clock.now();
+        this.attempt();
+      }
+    };
+    if (delayMs > 0) this.sleep(delayMs, again);
+    // In a turn of its own, so that a million immediate retries do not nest.
+    else queueMicrotask(again);
+  }
+
+  /** Waits, keeping the process alive; an abort ends it at once. */
+  private sleep(delayMs: number, awake: () => void): void {
+    const { outer, frame } = this;
+    const listener: AbortListener = {
+      onAbort: () => {
+        cancel();
+        awake();
+      },
+    };
+    const cancel = frame.clock.delay(delayMs, () => {
+      outer.onAbortRemove(listener);
+      awake();
+    });
+    if (outer.cancellable) outer.onAbortAdd(listener);
+  }
+
+  private finish(ok: boolean, result: unknown, successful = ok): void {
+    this.frame.repeater?.end(this.repetition?.retries ?? 0, successful);
+    if (ok) this.resolve(result);
+    else this.reject(result);
+  }
+}
