@@ -8,7 +8,7 @@ import {
   TimeoutExceededError,
 } from '../../../lib/core/errors.js';
 import { EventHub, type PolicyEvent } from '../../../lib/core/events.js';
-import { attemptFrame } from '../../../lib/core/attempt-frame.js';
+import { Pipeline } from '../../../lib/pipeline/index.js';
 import {
   CircuitBreakerPolicy,
   type CircuitBreakerOptions,
@@ -204,12 +204,11 @@ describe('CircuitBreakerPolicy', () => {
   it('CB-05 the expiry of a total timeout is a failure', async () => {
     const { breaker, clock } = setUp({ failureThreshold: 1 });
     const timeout = new TimeoutPolicy('payments', { total: 50 }, { clock });
-    const run = attemptFrame({ guards: [timeout.total, breaker], clock });
+    const pipeline = new Pipeline('payments', [timeout, breaker], clock);
 
-    const call = Promise.resolve(run(new Call(() => new Promise(() => {}), undefined, [])));
-    const ended = call.catch((error: unknown) => error);
+    const call = pipeline.execute(() => new Promise(() => {})).catch((error: unknown) => error);
     await clock.advance(50);
-    expect(await ended).toBeInstanceOf(TimeoutExceededError);
+    expect(await call).toBeInstanceOf(TimeoutExceededError);
 
     expect(breaker.state).toBe('open');
   });
@@ -565,13 +564,13 @@ describe('CircuitBreakerPolicy', () => {
     expect(breaker.state).toBe('half-open');
   });
 
-  it('CB-16 one rejection is one event and one count, through execute and through a frame of guards', async () => {
+  it('CB-16 one rejection is one event and one count, through execute and through a pipeline', async () => {
     const { breaker, clock, call, seen } = setUp({ openDuration: 1_000 });
-    const frame = attemptFrame({ guards: [breaker], clock });
+    const pipeline = new Pipeline('payments', [breaker], clock);
     await open({ call });
 
     await call();
-    await expect(frame(new Call(succeed, undefined, []))).rejects.toThrow(CircuitOpenError);
+    await expect(pipeline.execute(succeed)).rejects.toThrow(CircuitOpenError);
     await clock.advance(0);
 
     expect(breaker.stats().totalRejected).toBe(2);

@@ -1,0 +1,252 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { RetryBudgetExhaustedError } from '../../../lib/core/errors.js';
+import { RetryBudget, RetryPolicy } from '../../../lib/policies/retry/index.js';
+import { ManualClock } from '../../../lib/testing/index.js';
+import { CountBudgetModel, ShareBudgetModel } from '../../models/retry-budget-model.js';
+import { SteppedClock } from '../../models/stepped-clock.js';
+
+const immediate = { baseDelay: 0, jitter: 'none' } as const;
+
+/** A method that fails with an error of its own each time. */
+function failing() {
+  const method = () => {
+    method.runs++;
+    throw new Error(`run ${method.runs}`);
+  };
+  method.runs = 0;
+  return method;
+}
+
+const steps = fc.array(
+  fc.oneof(
+    { weight: 4, arbitrary: fc.constant('call' as const) },
+    { weight: 4, arbitrary: fc.constant('take' as const) },
+    { weight: 3, arbitrary: fc.nat({ max: 400 }) },
+  ),
+  { minLength: 150, maxLength: 200 },
+);
+
+describe('RetryBudget', () => {
+  it('BU-01 over n calls that all fail at first, retries are n × percent / 100 ± 1', () => {
+    const percent = fc.oneof(
+      fc.double({ min: 0.01, max: 300, noNaN: true }),
+      fc.constantFrom(0.01, 10, 33, 100, 300),
+    );
+    const property = fc.property(percent, fc.integer({ min: 1, max: 1_000 }), (given, calls) => {
+      const budget = new RetryBudget(
+        'b',
+        { percent: given, minPerSecond: 0, window: '10s' },
+        { clock: new SteppedClock(5) },
+      );
+      let retries = 0;
+      for (let i = 0; i < calls; i++) {
+        budget.deposit();
+        for (let retry = 0; retry < 3; retry++) if (budget.tryTake()) retries++;
+      }
+      expect(Math.abs(retries - (calls * given) / 100)).toBeLessThanOrEqual(1);
+    });
+    fc.assert(property, { numRuns: 200 });
+  });
+
+  it.each([0.01, 1, 10, 50, 100, 300])('BU-01 through the retry policy, at %d percent', async (percent) => {
+    const method = failing();
+    const options = { ...immediate, budget: { percent, minPerSecond: 0 } };
+    const retry = new RetryPolicy('inventory', options, { clock: new ManualClock() });
+
+    for (let i = 0; i < 1_000; i++) await retry.execute(method).catch(() => undefined);
+
+    expect(Math.abs(method.runs - 1_000 - 10 * percent)).toBeLessThanOrEqual(1);
+  });
+
+  it('BU-01 BU-02 any trace of calls, retries and time goes as in the model', () => {
+    const options = fc.record({
+      percent: fc.integer({ min: 0, max: 300 }),
+      minPerSecond: fc.constantFrom(0, 0.5, 1, 3),
+      window: fc.constantFrom(1_000, 2_500),
+    });
+    const property = fc.property(
+      options,
+      fc.integer({ min: -5_000, max: 5_000 }),
+      steps,
+      (given, start, trace) => {
+        const clock = new SteppedClock(start);
+        const budget = new RetryBudget('b', given, { clock });
+        const model = new ShareBudgetModel(given.percent, given.minPerSecond, given.window);
+        const taken: boolean[] = [];
+        const expected: boolean[] = [];
+        for (const step of trace) {
+          if (step === 'call') {
+            budget.deposit();
+            model.deposit(clock.time);
+          } else if (step === 'take') {
+            taken.push(budget.tryTake());
+            expected.push(model.tryTake(clock.time));
+          } else clock.time += step;
+        }
+        expect(taken).toEqual(expected);
+      },
+    );
+    fc.assert(property, { numRuns: 1_000 });
+  });
+
+  it('BU-02 deposits expire with the window', () => {
+    const clock = new SteppedClock();
+    const budget = new RetryBudget('b', { percent: 10, minPerSecond: 0, window: '10s' }, { clock });
+    for (let i = 0; i < 100; i++) budget.deposit();
+    expect(budget.canRetry()).toBe(true);
+
+    clock.time = 10_000;
+
+    expect(budget.canRetry()).toBe(false);
+    expect(budget.stats()).toMatchObject({ totalRequests: 0, maxRetries: 0 });
+  });
+
+  it('BU-02 minPerSecond × window is there at once, even with no traffic', () => {
+    const budget = new RetryBudget('b', { minPerSecond: 2, window: '10s' }, { clock: new SteppedClock() });
+    let taken = 0;
+
+    while (budget.tryTake()) taken++;
+
+    expect(taken).toBe(20);
+  });
+
+  it('BU-03 10,000 concurrent calls never overspend by one', async () => {
+    const method = failing();
+    const budget = { max: 100, window: '60s' };
+    const retry = new RetryPolicy('inventory', { ...immediate, budget }, { clock: new ManualClock() });
+
+    const calls = Array.from({ length: 10_000 }, () => retry.execute(async () => method()));
+    await Promise.allSettled(calls);
+
+    expect(method.runs).toBe(10_100);
+    expect(retry.stats().budgetExhausted).toBe(10_000);
+  });
+
+  it('BU-04 a budget is shared by name across policies', async () => {
+    const clock = new ManualClock();
+    const shared = new RetryBudget('shared', { max: 3 }, { clock });
+    const environment = {
+      clock,
+      budgets: (name: string) => (name === 'shared' ? shared : undefined) as RetryBudget,
+    };
+    const method = failing();
+    const reads = new RetryPolicy('reads', { ...immediate, maxRetries: 2, budget: 'shared' }, environment);
+    const writes = new RetryPolicy('writes', { ...immediate, maxRetries: 2, budget: 'shared' }, environment);
+
+    await reads.execute(method).catch(() => undefined);
+    await writes.execute(method).catch(() => undefined);
+
+    expect(method.runs).toBe(2 + 3);
+    expect(reads.stats().budgetExhausted + writes.stats().budgetExhausted).toBe(1);
+  });
+
+  it('BU-04 exhausted, the original error is thrown and counted, and the first attempt always runs', async () => {
+    const method = failing();
+    const retry = new RetryPolicy('r', { ...immediate, budget: { max: 0 } }, { clock: new ManualClock() });
+
+    await expect(retry.execute(method)).rejects.toThrow('run 1');
+    await expect(retry.execute(method)).rejects.toThrow('run 2');
+
+    expect(retry.stats()).toMatchObject({ budgetExhausted: 2, totalRetries: 0, budget: { totalRefused: 2 } });
+  });
+
+  it('BU-04 an error that the budget of an inner retry refused is not multiplied by an outer one', async () => {
+    const clock = new ManualClock();
+    const method = failing();
+    const inner = new RetryPolicy('inner', { ...immediate, maxRetries: 5, budget: { max: 2 } }, { clock });
+    const outer = new RetryPolicy('outer', { ...immediate, maxRetries: 5, budget: false }, { clock });
+
+    await expect(outer.execute(() => inner.execute(method))).rejects.toThrow('run 3');
+
+    expect(method.runs).toBe(3);
+  });
+
+  it('BU-05 the 101st retry inside any sliding 60 s is refused, and the window slides', () => {
+    const clock = new SteppedClock();
+    const budget = new RetryBudget('b', { max: 100, window: '60s' }, { clock });
+    for (let i = 0; i < 100; i++) {
+      clock.time = i * 100;
+      expect(budget.tryTake()).toBe(true);
+    }
+
+    clock.time = 59_999;
+    expect(budget.tryTake()).toBe(false);
+    clock.time = 60_000;
+    expect(budget.tryTake()).toBe(true);
+    expect(budget.tryTake()).toBe(false);
+    clock.time = 60_100;
+    expect(budget.tryTake()).toBe(true);
+  });
+
+  it('BU-05 BU-06 any trace of retries and time goes as in the model', () => {
+    const options = fc.record({
+      max: fc.nat({ max: 100 }),
+      window: fc.constantFrom(1_000, 60_000),
+      minInterval: fc.constantFrom(0, 0, 50),
+    });
+    const property = fc.property(options, steps, (given, trace) => {
+      const clock = new SteppedClock(7);
+      const budget = new RetryBudget('b', given, { clock });
+      const model = new CountBudgetModel(given.max, given.window, given.minInterval);
+      const taken: boolean[] = [];
+      const expected: boolean[] = [];
+      for (const step of trace) {
+        if (typeof step === 'number') clock.time += step;
+        else {
+          taken.push(budget.tryTake());
+          expected.push(model.tryTake(clock.time));
+        }
+      }
+      expect(taken).toEqual(expected);
+    });
+    fc.assert(property, { numRuns: 1_000 });
+  });
+
+  it("BU-06 onExhausted: 'throw' throws RetryBudgetExhaustedError with the method's error as its cause", async () => {
+    const method = failing();
+    const options = { ...immediate, budget: { max: 1 }, onExhausted: 'throw' } as const;
+    const retry = new RetryPolicy('r', options, { clock: new ManualClock() });
+
+    const error = await retry.execute(method).catch((thrown: unknown) => thrown);
+
+    expect(error).toBeInstanceOf(RetryBudgetExhaustedError);
+    expect((error as Error).cause).toMatchObject({ message: 'run 2' });
+  });
+
+  it("BU-06 onExhausted: 'fail-fast' throws it before the first attempt, until the budget has recovered", async () => {
+    const clock = new ManualClock();
+    const method = failing();
+    const options = { ...immediate, budget: { max: 1, window: '60s' }, onExhausted: 'fail-fast' } as const;
+    const retry = new RetryPolicy('r', options, { clock });
+
+    await expect(retry.execute(method)).rejects.toThrow('run 2');
+    await expect(retry.execute(method)).rejects.toThrow(RetryBudgetExhaustedError);
+    expect(method.runs).toBe(2);
+    await clock.advance(60_000);
+
+    await expect(retry.execute(method)).rejects.toThrow('run 4');
+  });
+
+  it("BU-06 'fail-fast' does not refuse calls of a budget that nobody has used", async () => {
+    const options = {
+      ...immediate,
+      budget: { percent: 10, minPerSecond: 0 },
+      onExhausted: 'fail-fast',
+    } as const;
+    const retry = new RetryPolicy('r', options, { clock: new ManualClock() });
+
+    await expect(retry.execute(() => 'fine')).resolves.toBe('fine');
+  });
+
+  it('BU-06 minInterval spaces the retries of one budget', () => {
+    const clock = new SteppedClock();
+    const budget = new RetryBudget('b', { max: 100, minInterval: '100ms' }, { clock });
+
+    expect([budget.tryTake(), budget.tryTake()]).toEqual([true, false]);
+    clock.time = 99;
+    expect(budget.tryTake()).toBe(false);
+    clock.time = 100;
+    expect(budget.tryTake()).toBe(true);
+  });
+});

@@ -1,0 +1,534 @@
+import { Readable } from 'node:stream';
+import { describe, expect, it, jest } from '@jest/globals';
+import {
+  BulkheadFullError,
+  CircuitOpenError,
+  DrainingError,
+  RateLimitExceededError,
+  TimeoutExceededError,
+} from '../../../lib/core/errors.js';
+import { Pipeline } from '../../../lib/pipeline/index.js';
+import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
+import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
+import { RetryPolicy, type RetryOptions } from '../../../lib/policies/retry/index.js';
+import { ManualClock } from '../../../lib/testing/index.js';
+import { deferred } from '../deferred.js';
+
+const DOWN = new Error('down');
+
+function setUp(options: RetryOptions = {}) {
+  const clock = new ManualClock();
+  const retry = new RetryPolicy('inventory', { jitter: 'none', budget: false, ...options }, { clock });
+  const startedAt: number[] = [];
+  /** A method that records when each attempt began, and does what the list says; the last entry goes on. */
+  const doing = (...attempts: (() => unknown)[]) => {
+    let next = 0;
+    return () => {
+      startedAt.push(clock.now());
+      return (attempts[Math.min(next++, attempts.length - 1)] as () => unknown)();
+    };
+  };
+  return { clock, retry, startedAt, doing };
+}
+
+const fail = () => Promise.reject(DOWN);
+const failWith = (error: unknown) => () => Promise.reject(error);
+const succeed = () => 'fine';
+const withStatus = (status: number) => Object.assign(new Error(String(status)), { status });
+
+/** Waits for the end of a call, however long it takes on the clock. */
+async function outcomeOf(clock: ManualClock, call: Promise<unknown>): Promise<unknown> {
+  const ended = call.catch((error: unknown) => error);
+  await clock.advance(10_000_000);
+  return ended;
+}
+
+describe('RetryPolicy', () => {
+  it('RT-01 maxRetries: 3 makes at most four attempts', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 3 });
+
+    expect(await outcomeOf(clock, retry.execute(doing(fail)))).toBe(DOWN);
+
+    expect(startedAt).toHaveLength(4);
+  });
+
+  it('RT-01 maxRetries: 0 is legal and makes one', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 0 });
+
+    await outcomeOf(clock, retry.execute(doing(fail)));
+
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it('RT-02 delays double from baseDelay', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 4, baseDelay: '100ms' });
+
+    await outcomeOf(clock, retry.execute(doing(fail)));
+
+    expect(startedAt).toEqual([0, 100, 300, 700, 1_500]);
+  });
+
+  it('RT-02 a function gives the delay of each retry, cut at maxDelay', async () => {
+    const { clock, retry, startedAt, doing } = setUp({
+      maxDelay: 250,
+      backoff: (attempt, error) => (error === DOWN ? `${attempt * 100}ms` : 0),
+    });
+
+    await outcomeOf(clock, retry.execute(doing(fail)));
+
+    expect(startedAt).toEqual([0, 100, 300, 550]);
+  });
+
+  it('RT-05 a zero delay creates no timer', async () => {
+    const { clock, retry, doing } = setUp({ baseDelay: 0 });
+    const delay = jest.spyOn(clock, 'delay');
+
+    await expect(retry.execute(doing(fail, fail, succeed))).resolves.toBe('fine');
+
+    expect(delay).not.toHaveBeenCalled();
+  });
+
+  it("RT-05 a back-off waits on the clock's delay, which keeps the process alive", async () => {
+    const { clock, retry, doing } = setUp();
+    const delay = jest.spyOn(clock, 'delay');
+    const arm = jest.spyOn(clock, 'arm');
+
+    const call = retry.execute(doing(fail, succeed));
+    await clock.advance(0);
+    expect(delay.mock.calls.map(([delayMs]) => delayMs)).toEqual([100]);
+    expect(arm.mock.calls).toHaveLength(1);
+    await clock.advance(100);
+
+    await expect(call).resolves.toBe('fine');
+    expect(clock.pending).toBe(0);
+  });
+
+  it.each([
+    ['axios', { response: { status: 503, headers: { 'retry-after': '7' } } }],
+    ['fetch', new Response(null, { status: 503, headers: { 'Retry-After': '7' } })],
+    ['HttpException', { getStatus: () => 503, getResponse: () => ({ retryAfter: 7 }) }],
+    ['an HTTP date', { status: 503, headers: { 'retry-after': 'Wed, 01 Jan 2025 00:00:07 GMT' } }],
+  ])('RT-06 Retry-After of %s is honoured', async (_name, error) => {
+    const { clock, retry, startedAt, doing } = setUp();
+
+    await outcomeOf(clock, retry.execute(doing(failWith(error), succeed)));
+
+    expect(startedAt).toEqual([0, 7_000]);
+  });
+
+  it('RT-06 a past date means now', async () => {
+    const { clock, retry, startedAt, doing } = setUp();
+    clock.setWallTime(Date.UTC(2025, 0, 2));
+    const error = { status: 503, headers: { 'retry-after': 'Wed, 01 Jan 2025 00:00:07 GMT' } };
+
+    await outcomeOf(clock, retry.execute(doing(failWith(error), succeed)));
+
+    expect(startedAt).toEqual([0, 0]);
+  });
+
+  it.each([0, 0.999])('RT-06 jitter only adds to what was asked (random %d)', async (random) => {
+    const clock = new ManualClock();
+    const options = { jitter: 0.5, baseDelay: 100, budget: false } as const;
+    const retry = new RetryPolicy('inventory', options, { clock, random: () => random });
+    let startedAt = 0;
+    let attempts = 0;
+
+    const call = retry.execute(() => {
+      startedAt = clock.now();
+      if (attempts++ === 0)
+        throw Object.assign(new Error(), { status: 503, headers: { 'retry-after': '7' } });
+    });
+    await outcomeOf(clock, call);
+
+    expect(startedAt).toBeCloseTo(7_000 + 50 * random);
+  });
+
+  it('RT-06 above maxDelay it gives up with the last error', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxDelay: '5s' });
+    const error = Object.assign(new Error(), { status: 503, headers: { 'retry-after': '6' } });
+
+    expect(await outcomeOf(clock, retry.execute(doing(failWith(error))))).toBe(error);
+
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it('RT-06 respectRetryAfter: false goes by the back-off', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ respectRetryAfter: false });
+    const error = { status: 503, headers: { 'retry-after': '7' } };
+
+    await outcomeOf(clock, retry.execute(doing(failWith(error), succeed)));
+
+    expect(startedAt).toEqual([0, 100]);
+  });
+
+  it.each([
+    ['status 503', withStatus(503)],
+    ['statusCode 500', { statusCode: 500 }],
+    ['response.status 502', { response: { status: 502 } }],
+    ['status 408', withStatus(408)],
+    ['status 425', withStatus(425)],
+    ['status 429', withStatus(429)],
+    ['code ECONNRESET', { code: 'ECONNRESET' }],
+    ['code ETIMEDOUT', { code: 'ETIMEDOUT' }],
+    ['code UND_ERR_SOCKET', { code: 'UND_ERR_SOCKET' }],
+    ['a wrapped cause of status 503', new Error('wrapped', { cause: withStatus(503) })],
+    ['an attempt that timed out', new TimeoutExceededError('late')],
+    ['an error that says nothing', new Error('?')],
+    ['a rejection with undefined', undefined],
+  ])('RT-07 %s is retried', async (_name, error) => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1 });
+
+    await outcomeOf(clock, retry.execute(doing(failWith(error))));
+
+    expect(startedAt).toHaveLength(2);
+  });
+
+  it.each([
+    ['status 400', withStatus(400)],
+    ['status 404', withStatus(404)],
+    ['response.status 422', { response: { status: 422 } }],
+    ['a wrapped cause of status 403', new Error('wrapped', { cause: withStatus(403) })],
+    ['an AbortError', new DOMException('stop', 'AbortError')],
+    ['a mistake in the program', Object.assign(new TypeError(), { code: 'ERR_INVALID_ARG_TYPE' })],
+  ])('RT-07 %s is not retried', async (_name, error) => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1 });
+
+    expect(await outcomeOf(clock, retry.execute(doing(failWith(error))))).toBe(error);
+
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it('RT-07 retryOn, abortOn and retryOnStatus decide where they are given', async () => {
+    const attempts = async (options: RetryOptions, error: unknown) => {
+      const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1, ...options });
+      await outcomeOf(clock, retry.execute(doing(failWith(error))));
+      return startedAt.length;
+    };
+
+    expect(await attempts({ retryOn: TypeError }, new TypeError())).toBe(2);
+    expect(await attempts({ retryOn: TypeError }, new RangeError())).toBe(1);
+    expect(await attempts({ retryOn: Error, abortOn: TypeError }, new TypeError())).toBe(1);
+    expect(await attempts({ retryOnStatus: [404] }, withStatus(404))).toBe(2);
+    expect(await attempts({ retryOnStatus: [404] }, withStatus(503))).toBe(1);
+  });
+
+  it('RT-08 aborted before the first attempt there is none, and the caller sees its own reason', async () => {
+    const { retry, startedAt, doing } = setUp();
+    const reason = { mine: true };
+
+    await expect(retry.execute(doing(succeed), { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+
+    expect(startedAt).toHaveLength(0);
+  });
+
+  it('RT-08 aborted during an attempt there is no further one', async () => {
+    const { clock, retry, startedAt, doing } = setUp();
+    const caller = new AbortController();
+    const running = deferred();
+
+    const call = retry.execute(
+      doing(() => running.promise),
+      { signal: caller.signal },
+    );
+    caller.abort('gone');
+    running.reject(DOWN);
+
+    expect(await outcomeOf(clock, call)).toBe('gone');
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it('RT-08 aborted during back-off it ends at once and clears the timer', async () => {
+    const { clock, retry, startedAt, doing } = setUp();
+    const caller = new AbortController();
+    const call = retry.execute(doing(fail), { signal: caller.signal });
+    const ended = call.catch((error: unknown) => error);
+    await clock.advance(50);
+    expect(clock.pending).toBe(1);
+
+    caller.abort('gone');
+
+    expect(clock.pending).toBe(0);
+    expect(await ended).toBe('gone');
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it('RT-09 a delay that does not fit into maxElapsed is not slept', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxElapsed: 300 });
+    const call = retry.execute(doing(fail)).catch((error: unknown) => error);
+
+    await clock.advance(100);
+
+    expect(await call).toBe(DOWN);
+    expect(startedAt).toEqual([0, 100]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("RT-09 a delay that does not fit into the call's deadline is not slept", async () => {
+    const { clock, retry, startedAt, doing } = setUp();
+    const call = retry.execute(doing(fail), { deadline: 300 }).catch((error: unknown) => error);
+
+    await clock.advance(100);
+
+    expect(await call).toBe(DOWN);
+    expect(startedAt).toEqual([0, 100]);
+  });
+
+  it('RT-09 a timer that comes late starts no attempt after maxElapsed', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxElapsed: 150 });
+    const now = jest.spyOn(clock, 'now');
+    const call = retry.execute(doing(fail)).catch((error: unknown) => error);
+    await clock.advance(50);
+
+    now.mockReturnValue(200);
+    await clock.advance(50);
+
+    expect(await call).toBe(DOWN);
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it('RT-10 exhausted on errors the caller sees the last error, untouched', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 1 });
+    const last = Object.freeze(new Error('second'));
+
+    expect(await outcomeOf(clock, retry.execute(doing(fail, failWith(last))))).toBe(last);
+  });
+
+  it('RT-10 exhausted on results the caller sees the last result', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 2, retryOnResult: (value) => value !== 'fine' });
+    const results = ['first', 'second', 'third'];
+
+    expect(await outcomeOf(clock, retry.execute(doing(...results.map((result) => () => result))))).toBe(
+      'third',
+    );
+  });
+
+  it.each([new CircuitOpenError(''), new BulkheadFullError(''), new DrainingError('')])(
+    'RT-11 %p is not retried unless that is asked for',
+    async (rejection) => {
+      const plain = setUp({ maxRetries: 1 });
+      const asked = setUp({ maxRetries: 1, retryOn: Error });
+
+      await outcomeOf(plain.clock, plain.retry.execute(plain.doing(failWith(rejection))));
+      await outcomeOf(asked.clock, asked.retry.execute(asked.doing(failWith(rejection))));
+
+      expect(plain.startedAt).toHaveLength(1);
+      expect(asked.startedAt).toHaveLength(2);
+    },
+  );
+
+  it.each([
+    ['fits', 2_000, [0, 2_000]],
+    ['does not fit', 6_000, [0]],
+    ['never ends', undefined, [0]],
+  ])('RT-11 a rate limit whose wait %s', async (_name, retryAfterMs, expected) => {
+    const { clock, retry, startedAt, doing } = setUp({ maxDelay: '5s', maxRetries: 1 });
+
+    await outcomeOf(clock, retry.execute(doing(failWith(new RateLimitExceededError('', { retryAfterMs })))));
+
+    expect(startedAt).toEqual(expected);
+  });
+
+  it('RT-12 every attempt is recorded by an inner breaker', async () => {
+    const { clock, retry } = setUp({ maxRetries: 2 });
+    const breaker = new CircuitBreakerPolicy('inventory', { failureThreshold: 10 }, { clock });
+    const pipeline = new Pipeline('inventory', [retry, breaker], clock);
+
+    await outcomeOf(clock, pipeline.execute(fail));
+
+    expect(breaker.stats().totalFailures).toBe(3);
+  });
+
+  it('RT-12 a retry leaves the bulkhead in back-off and rejoins at the back of the queue', async () => {
+    const { clock, retry } = setUp({ maxRetries: 1 });
+    const bulkhead = new BulkheadPolicy('inventory', { maxConcurrent: 1 }, { clock });
+    const pipeline = new Pipeline('inventory', [retry, bulkhead], clock);
+    const started: string[] = [];
+    const run = (name: string, method: () => unknown) =>
+      pipeline
+        .execute(() => {
+          started.push(name);
+          return method();
+        })
+        .catch((error: unknown) => error);
+    const slow = deferred();
+
+    const retried = run('retried', fail);
+    const second = run('second', () => slow.promise);
+    await clock.advance(50);
+    expect(bulkhead.stats().activeCalls).toBe(1);
+    const third = run('third', succeed);
+    await clock.advance(100);
+    slow.resolve('fine');
+    await Promise.all([retried, second, third]);
+
+    expect(started).toEqual(['retried', 'second', 'third', 'retried']);
+  });
+
+  it('RT-13 a throwing retryOn rejects with that error', async () => {
+    const { retry } = setUp({
+      retryOn: () => {
+        throw new RangeError('matcher');
+      },
+    });
+
+    await expect(retry.execute(fail)).rejects.toThrow('matcher');
+  });
+
+  it('RT-13 a synchronous throw on attempt 2 rejects', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 1 });
+    const second = new Error('second');
+    const method = doing(fail, () => {
+      throw second;
+    });
+
+    expect(await outcomeOf(clock, retry.execute(method))).toBe(second);
+  });
+
+  it('RT-14 a million immediate retries do not overflow the stack', async () => {
+    const { retry } = setUp({ maxRetries: 1_000_000, baseDelay: 0 });
+    let attempts = 0;
+
+    await expect(
+      retry.execute(() => {
+        attempts++;
+        throw DOWN;
+      }),
+    ).rejects.toBe(DOWN);
+
+    expect(attempts).toBe(1_000_001);
+  });
+
+  it('RT-15 a discarded response is released, the returned one is not', async () => {
+    const { clock, retry, doing } = setUp();
+    const cancelled: string[] = [];
+    const response = (name: string, status: number) =>
+      new Response(new ReadableStream({ cancel: () => void cancelled.push(name) }), { status });
+
+    const answer = await outcomeOf(
+      clock,
+      retry.execute(
+        doing(
+          () => response('first', 503),
+          () => response('second', 200),
+        ),
+      ),
+    );
+
+    expect(cancelled).toEqual(['first']);
+    expect((answer as Response).status).toBe(200);
+  });
+
+  it.each(['itself', 'body', 'data'])('RT-15 a discarded Node stream is destroyed: %s', async (where) => {
+    const { clock, retry, doing } = setUp({ retryOnResult: (value) => value !== 'fine' });
+    const stream = new Readable({
+      read: () => undefined,
+      // As the bodies of undici do, which report their destruction as an error.
+      destroy: (_error, callback) => callback(new Error('aborted')),
+    });
+    const result = where === 'itself' ? stream : { [where]: stream };
+
+    expect(await outcomeOf(clock, retry.execute(doing(() => result, succeed)))).toBe('fine');
+
+    expect(stream.destroyed).toBe(true);
+  });
+
+  it('RT-15 what cannot be released fails nothing', async () => {
+    const { clock, retry, doing } = setUp({ retryOnResult: (value) => value !== 'fine' });
+    const broken = new ReadableStream({ cancel: () => Promise.reject(new Error('cannot')) });
+    const locked = new ReadableStream();
+    locked.getReader();
+    const results = [broken, locked, null, undefined, 7, { body: null }].map((result) => () => result);
+    const patient = new RetryPolicy(
+      'inventory',
+      { maxRetries: 9, budget: false, retryOnResult: (value) => value !== 'fine' },
+      { clock },
+    );
+
+    expect(await outcomeOf(clock, patient.execute(doing(...results, succeed)))).toBe('fine');
+    expect(retry.stats().totalCalls).toBe(0);
+  });
+
+  it('RT-16 a 429 without Retry-After waits from rateLimitedDelay, ten times the base delay', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 2 });
+
+    await outcomeOf(clock, retry.execute(doing(failWith(withStatus(429)))));
+
+    expect(startedAt).toEqual([0, 1_000, 3_000]);
+  });
+
+  it('RT-16 a 429 that is a cause waits as long', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1, rateLimitedDelay: '4s' });
+
+    await outcomeOf(clock, retry.execute(doing(failWith(new Error('wrapped', { cause: withStatus(429) })))));
+
+    expect(startedAt).toEqual([0, 4_000]);
+  });
+
+  it.each([
+    ['a fetch response', () => new Response(null, { status: 503 })],
+    ['an axios response', () => ({ status: 503, data: {} })],
+    ['an object with a statusCode', () => ({ statusCode: 503 })],
+  ])('RT-17 a returned 503 is retried: %s', async (_name, result) => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1 });
+
+    expect(await outcomeOf(clock, retry.execute(doing(result)))).toHaveProperty(
+      'constructor',
+      result().constructor,
+    );
+
+    expect(startedAt).toHaveLength(2);
+  });
+
+  it('RT-17 a returned 404 is returned as it is', async () => {
+    const { clock, retry, startedAt, doing } = setUp();
+    const response = new Response(null, { status: 404 });
+
+    expect(await outcomeOf(clock, retry.execute(doing(() => response)))).toBe(response);
+
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it('RT-17 exhausted, the last response is returned, its Retry-After having been honoured', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1 });
+    const last = new Response(null, { status: 503 });
+    const first = new Response(null, { status: 503, headers: { 'retry-after': '2' } });
+
+    expect(
+      await outcomeOf(
+        clock,
+        retry.execute(
+          doing(
+            () => first,
+            () => last,
+          ),
+        ),
+      ),
+    ).toBe(last);
+
+    expect(startedAt).toEqual([0, 2_000]);
+  });
+
+  it('a call says which statuses are retried', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1 });
+
+    await outcomeOf(clock, retry.execute(doing(failWith(withStatus(404))), { retryOnStatus: [404] }));
+
+    expect(startedAt).toHaveLength(2);
+  });
+
+  it('counts calls by how they ended', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 1 });
+    for (const attempts of [[succeed], [fail, succeed], [fail], [failWith(withStatus(404))]]) {
+      await outcomeOf(clock, retry.execute(doing(...attempts)));
+    }
+
+    expect(retry.stats()).toMatchObject({
+      totalCalls: 4,
+      totalRetries: 2,
+      successfulWithoutRetry: 1,
+      successfulWithRetry: 1,
+      failedWithRetry: 1,
+      failedWithoutRetry: 1,
+    });
+  });
+});
