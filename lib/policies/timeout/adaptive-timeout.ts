@@ -13,6 +13,16 @@ export interface AdaptiveSettings {
   readonly maxMs: number;
 }
 
+/** How an adaptive timeout is made; durations in milliseconds, defaults as in the options of a timeout. @publicApi */
+export interface AdaptiveTimeoutForm {
+  readonly duration: number;
+  readonly percentile?: number;
+  readonly multiplier?: number;
+  readonly minSamples?: number;
+  readonly min?: number;
+  readonly max?: number;
+}
+
 /** The numbers of an adaptive timeout, in milliseconds; percentiles are `undefined` without samples. @publicApi */
 export interface AdaptiveTimeoutStats {
   readonly currentMs: number;
@@ -40,31 +50,25 @@ const RECOMPUTE_MS = 1_000;
  */
 export class AdaptiveTimeout {
   private readonly samples = new SlidingHistogram();
-  private readonly settings: AdaptiveSettings;
+  private settings: AdaptiveSettings;
   private cachedMs: number;
   private cachedAt = Number.NEGATIVE_INFINITY;
   private fresh = 0;
+  /** Whether there were enough samples for an estimate. */
+  private estimated = false;
 
   constructor(
-    options: {
-      duration: number;
-      percentile?: number;
-      multiplier?: number;
-      minSamples?: number;
-      min?: number;
-      max?: number;
-    },
+    options: AdaptiveTimeoutForm,
     private readonly clock: Clock = systemClock,
   ) {
-    this.settings = {
-      durationMs: options.duration,
-      percentile: options.percentile ?? 95,
-      multiplier: options.multiplier ?? 1.5,
-      minSamples: options.minSamples ?? 100,
-      minMs: options.min ?? 1,
-      maxMs: options.max ?? options.duration,
-    };
+    this.settings = settingsOf(options);
     this.cachedMs = options.duration;
+  }
+
+  /** Goes on with the same samples under other options. */
+  configure(options: AdaptiveTimeoutForm): void {
+    this.settings = settingsOf(options);
+    this.estimated = false;
   }
 
   /** Adds a duration in milliseconds. */
@@ -75,7 +79,7 @@ export class AdaptiveTimeout {
 
   /** The timeout for the next call, in milliseconds. */
   current(now = this.clock.now()): number {
-    if (this.fresh >= RECOMPUTE_SAMPLES || now - this.cachedAt >= RECOMPUTE_MS) {
+    if (!this.estimated || this.fresh >= RECOMPUTE_SAMPLES || now - this.cachedAt >= RECOMPUTE_MS) {
       this.cachedMs = this.estimate(now);
       this.cachedAt = now;
       this.fresh = 0;
@@ -100,12 +104,25 @@ export class AdaptiveTimeout {
     this.samples.clear();
     this.cachedMs = this.settings.durationMs;
     this.cachedAt = Number.NEGATIVE_INFINITY;
+    this.estimated = false;
   }
 
   private estimate(now: number): number {
     const { settings, samples } = this;
-    if (samples.count(now) < settings.minSamples) return settings.durationMs;
+    this.estimated = samples.count(now) >= settings.minSamples;
+    if (!this.estimated) return settings.durationMs;
     const observed = samples.percentile(settings.percentile, now) as number;
     return Math.min(settings.maxMs, Math.max(settings.minMs, observed * settings.multiplier));
   }
+}
+
+function settingsOf(options: AdaptiveTimeoutForm): AdaptiveSettings {
+  return {
+    durationMs: options.duration,
+    percentile: options.percentile ?? 95,
+    multiplier: options.multiplier ?? 1.5,
+    minSamples: options.minSamples ?? 100,
+    minMs: options.min ?? 1,
+    maxMs: options.max ?? options.duration,
+  };
 }

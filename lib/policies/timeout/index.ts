@@ -1,3 +1,3 @@
 export * from './timeout.policy.js';
-export { AdaptiveTimeout, type AdaptiveTimeoutStats } from './adaptive-timeout.js';
+export { AdaptiveTimeout, type AdaptiveTimeoutForm, type AdaptiveTimeoutStats } from './adaptive-timeout.js';
 export type { AdaptiveTimeoutOptions, TimeoutOptions } from './timeout.options.js';

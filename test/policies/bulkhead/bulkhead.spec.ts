@@ -1,0 +1,425 @@
+import { describe, expect, it, jest } from '@jest/globals';
+import { Priority } from '../../../lib/core/call.js';
+import { BulkheadFullError, TimeoutExceededError } from '../../../lib/core/errors.js';
+import { Pipeline } from '../../../lib/pipeline/index.js';
+import { BulkheadPolicy, type BulkheadOptions } from '../../../lib/policies/bulkhead/index.js';
+import { RateLimitPolicy } from '../../../lib/policies/rate-limit/index.js';
+import { RetryPolicy } from '../../../lib/policies/retry/index.js';
+import { TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
+import { ManualClock } from '../../../lib/testing/index.js';
+import { deferred } from '../deferred.js';
+
+function setUp(options: BulkheadOptions = {}) {
+  const clock = new ManualClock();
+  const bulkhead = new BulkheadPolicy('reads', options, { clock });
+  const started: string[] = [];
+  /** Begins a call whose method runs until it is settled by hand. */
+  const begin = (name: string, priority?: Priority, signal?: AbortSignal) => {
+    const method = deferred<string>();
+    const run = () => {
+      started.push(name);
+      return method.promise;
+    };
+    const result = bulkhead.execute(run, { priority, signal }).catch((error: unknown) => error);
+    return { ...method, result, finish: async () => (method.resolve(name), await result) };
+  };
+  return { clock, bulkhead, started, begin };
+}
+
+describe('BulkheadPolicy', () => {
+  it('BH-01 more than maxConcurrent wait, more than maxQueue are refused', async () => {
+    const { bulkhead, clock, started, begin } = setUp({ maxConcurrent: 2, maxQueue: 1 });
+    begin('a');
+    begin('b');
+    begin('c');
+
+    const refused = await begin('d').result;
+    await clock.advance(0);
+
+    expect(refused).toBeInstanceOf(BulkheadFullError);
+    expect(started).toEqual(['a', 'b']);
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 2, queuedCalls: 1, rejectedCalls: 1 });
+  });
+
+  it('BH-01 counts the runs that have not settled, not the attempts: a timed-out attempt still holds its slot', async () => {
+    const clock = new ManualClock();
+    const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 1, maxQueue: 5 }, { clock });
+    const timeout = new TimeoutPolicy('reads', 100, { clock });
+    const retry = new RetryPolicy(
+      'reads',
+      { maxRetries: 1, baseDelay: 10, jitter: 'none', budget: false },
+      { clock },
+    );
+    const pipeline = new Pipeline('reads', [retry, bulkhead, timeout], clock);
+    const slow = deferred();
+    let runs = 0;
+
+    const call = pipeline.execute(() => (runs++ === 0 ? slow.promise : 'fine'));
+    await clock.advance(200);
+    expect(runs).toBe(1);
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 1, queuedCalls: 1 });
+    slow.resolve('late');
+
+    await expect(call).resolves.toBe('fine');
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 0, queuedCalls: 0 });
+  });
+
+  it('BH-02 a waiter whose maxWait ends in the tick in which it is granted leaks no slot', async () => {
+    const { bulkhead, clock, begin } = setUp({ maxConcurrent: 1, maxWait: 100 });
+    const first = begin('first');
+    clock.delay(100, () => first.resolve('first'));
+    const second = begin('second');
+
+    await clock.advance(100);
+    second.resolve('second');
+    await second.result;
+
+    expect(bulkhead.stats().activeCalls).toBe(0);
+    expect(clock.pending).toBe(0);
+    expect(await begin('third').finish()).toBe('third');
+  });
+
+  it('BH-02 a waiter that is aborted right after it was granted never starts and leaks no slot', async () => {
+    const { bulkhead, clock, started, begin } = setUp({ maxConcurrent: 1 });
+    begin('first');
+    const caller = new AbortController();
+    const second = begin('second', Priority.NORMAL, caller.signal);
+    const third = begin('third');
+    await clock.advance(0);
+
+    bulkhead.update({ maxConcurrent: 2 });
+    caller.abort('gone');
+
+    expect(await second.result).toBe('gone');
+    expect(await third.finish()).toBe('third');
+    expect(started).toEqual(['first', 'third']);
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 1, queuedCalls: 0, totalCalls: 2 });
+  });
+
+  it('BH-03 aborted while queued it leaves at once and never starts', async () => {
+    const { bulkhead, clock, started, begin } = setUp({ maxConcurrent: 1 });
+    const first = begin('first');
+    const caller = new AbortController();
+    const second = begin('second', Priority.NORMAL, caller.signal);
+
+    caller.abort('gone');
+
+    expect(bulkhead.stats().queuedCalls).toBe(0);
+    expect(clock.pending).toBe(0);
+    expect(await second.result).toBe('gone');
+    await first.finish();
+    expect(started).toEqual(['first']);
+  });
+
+  it('BH-03 timed out while queued, by maxWait, a deadline or a total timeout, it never starts', async () => {
+    const { bulkhead, clock, begin } = setUp({ maxConcurrent: 1, maxWait: 300 });
+    const total = new TimeoutPolicy('reads', { total: 200 }, { clock });
+    const first = begin('first');
+    const method = jest.fn();
+    const waiting = [
+      bulkhead.execute(method),
+      bulkhead.execute(method, { deadline: 100 }),
+      new Pipeline('reads', [total, bulkhead], clock).execute(method),
+    ].map((call) => call.catch((error: unknown) => error));
+
+    await clock.advance(100);
+    expect(bulkhead.stats().queuedCalls).toBe(2);
+    await clock.advance(100);
+    expect(bulkhead.stats().queuedCalls).toBe(1);
+    await clock.advance(100);
+    await first.finish();
+
+    expect(await waiting[0]).toBeInstanceOf(BulkheadFullError);
+    expect(await waiting[1]).toBeInstanceOf(TimeoutExceededError);
+    expect(await waiting[2]).toBeInstanceOf(TimeoutExceededError);
+    expect(method).not.toHaveBeenCalled();
+    expect(clock.pending).toBe(0);
+  });
+
+  it('BH-04 a running call that ignores its abort keeps its slot until it settles', async () => {
+    const { bulkhead, begin } = setUp({ maxConcurrent: 1 });
+    const caller = new AbortController();
+    const first = begin('first', Priority.NORMAL, caller.signal);
+    const second = begin('second');
+
+    caller.abort('gone');
+    expect(await first.result).toBe('gone');
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 1, queuedCalls: 1 });
+    first.reject(new Error('late'));
+
+    expect(await second.finish()).toBe('second');
+    expect(bulkhead.stats().activeCalls).toBe(0);
+  });
+
+  it('BH-05 the highest priority waits least, first in first out within one', async () => {
+    const { clock, started, begin } = setUp({ maxConcurrent: 1 });
+    const names = ['low 1', 'high 1', 'critical', 'low 2', 'high 2'];
+    const priorities = [Priority.LOW, Priority.HIGH, Priority.CRITICAL, Priority.LOW, Priority.HIGH];
+    const first = begin('first');
+    const rest = names.map((name, index) => begin(name, priorities[index]));
+
+    for (const call of [first, ...rest]) call.resolve('');
+    await clock.advance(0);
+
+    expect(started).toEqual(['first', 'critical', 'high 1', 'high 2', 'low 1', 'low 2']);
+  });
+
+  it('BH-05 a full queue sheds the last of the lowest priority for a higher newcomer', async () => {
+    const { bulkhead, begin } = setUp({ maxConcurrent: 1, maxQueue: 3 });
+    begin('first');
+    begin('normal', Priority.NORMAL);
+    begin('background 1', Priority.BACKGROUND);
+    const last = begin('background 2', Priority.BACKGROUND);
+
+    begin('high', Priority.HIGH);
+
+    expect(await last.result).toBeInstanceOf(BulkheadFullError);
+    expect(bulkhead.stats().queuedByPriority).toMatchObject({ HIGH: 1, NORMAL: 1, BACKGROUND: 1 });
+    expect(bulkhead.stats().rejectedBy).toMatchObject({ shed: 1, full: 0 });
+  });
+
+  it('BH-05 a newcomer of the lowest priority sheds nobody', async () => {
+    const { bulkhead, begin } = setUp({ maxConcurrent: 1, maxQueue: 1 });
+    begin('first');
+    begin('normal', Priority.NORMAL);
+
+    expect(await begin('equal', Priority.NORMAL).result).toBeInstanceOf(BulkheadFullError);
+    expect(await begin('lower', Priority.LOW).result).toBeInstanceOf(BulkheadFullError);
+
+    expect(bulkhead.stats().queuedByPriority.NORMAL).toBe(1);
+  });
+
+  it('BH-05 with aging a background call does not starve behind a stream of critical ones', async () => {
+    const { clock, started, begin } = setUp({ maxConcurrent: 1, aging: 100 });
+    let running = begin('first');
+    begin('background', Priority.BACKGROUND);
+
+    for (let i = 0; i < 8; i++) {
+      const next = begin(`critical ${i}`, Priority.CRITICAL);
+      await clock.advance(60);
+      running.resolve('');
+      await clock.advance(0);
+      if (started.includes('background')) break;
+      running = next;
+    }
+
+    expect(started.at(-1)).toBe('background');
+  });
+
+  it('BH-06 lowering the limit lets what runs finish, and starts nobody until it is met', async () => {
+    const { bulkhead, started, begin } = setUp({ maxConcurrent: 2 });
+    const first = begin('first');
+    const second = begin('second');
+    begin('third');
+
+    bulkhead.update({ maxConcurrent: 1 });
+    expect(await first.finish()).toBe('first');
+    expect(started).toEqual(['first', 'second']);
+    expect(await second.finish()).toBe('second');
+
+    expect(started).toEqual(['first', 'second', 'third']);
+  });
+
+  it('BH-06 raising the limit starts waiting calls at once', async () => {
+    const { bulkhead, clock, started, begin } = setUp({ maxConcurrent: 1 });
+    for (const name of ['a', 'b', 'c', 'd']) begin(name);
+
+    bulkhead.update({ maxConcurrent: 3 });
+    await clock.advance(0);
+
+    expect(started).toEqual(['a', 'b', 'c']);
+  });
+
+  it('BH-06 0 closes', async () => {
+    const { started, begin } = setUp({ maxConcurrent: 0 });
+
+    expect(await begin('a').result).toMatchObject({ message: 'Bulkhead "reads" is closed: its limit is 0.' });
+
+    expect(started).toEqual([]);
+  });
+
+  it('BH-07 a call that is aborted, and then settles, gives its slot back once', async () => {
+    const { bulkhead, started, begin, clock } = setUp({ maxConcurrent: 1 });
+    const caller = new AbortController();
+    const first = begin('first', Priority.NORMAL, caller.signal);
+    caller.abort('gone');
+    first.resolve('late');
+    first.reject(new Error('later'));
+    await first.result;
+    await clock.advance(0);
+
+    for (const name of ['a', 'b']) begin(name);
+    await clock.advance(0);
+
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 1, queuedCalls: 1, availableSlots: 0 });
+    expect(started).toEqual(['first', 'a']);
+  });
+
+  it('BH-07 a method that throws synchronously gives its slot back', async () => {
+    const { bulkhead, begin } = setUp({ maxConcurrent: 1, maxQueue: 0 });
+    const thrower = () => {
+      throw new Error('at once');
+    };
+
+    await expect(bulkhead.execute(thrower)).rejects.toThrow('at once');
+    await expect(bulkhead.execute(thrower)).rejects.toThrow('at once');
+
+    expect(await begin('next').finish()).toBe('next');
+  });
+
+  it('BH-08 10,000 calls that complete at once, one starting the next, neither recurse nor strand the queue', async () => {
+    const { bulkhead } = setUp({ maxConcurrent: 1, maxQueue: 10_000 });
+    let runs = 0;
+
+    const calls = Array.from({ length: 10_000 }, () => bulkhead.execute(() => ++runs));
+    await Promise.all(calls);
+
+    expect(runs).toBe(10_000);
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 0, queuedCalls: 0 });
+  });
+
+  it('BH-09 a queued call costs the same, abort included, in a queue of 100 as in one of 100,000', async () => {
+    /** How many fields of waiting calls are touched to queue one more and to abort one in the middle. */
+    const touches = async (length: number) => {
+      const { bulkhead } = setUp({ maxConcurrent: 1, maxQueue: length + 1 });
+      void bulkhead.execute(() => new Promise(() => {}));
+      const callers = Array.from({ length }, () => new AbortController());
+      const calls = callers.map(({ signal }) => bulkhead.execute(() => 'fine', { signal }));
+      const ended = Promise.allSettled(calls);
+      const line = (bulkhead as unknown as { slots: { line: { heads: Link[] } } }).slots.line;
+      const waiting: Link[] = [];
+      for (let waiter = line.heads[Priority.NORMAL]; waiter !== undefined; waiter = waiter.after)
+        waiting.push(waiter);
+      let count = 0;
+      for (const waiter of waiting) watch(waiter, () => count++);
+      callers[length >> 1]?.abort();
+      void bulkhead.execute(() => 'fine').catch(() => undefined);
+      const counted = count;
+      callers.forEach((caller) => caller.abort());
+      await ended;
+      expect(bulkhead.stats().queuedCalls).toBe(1);
+      return counted;
+    };
+
+    const ofHundred = await touches(100);
+
+    expect(ofHundred).toBeGreaterThan(0);
+    expect(await touches(100_000)).toBe(ofHundred);
+  });
+
+  it('BH-10 queue wait and execution time are measured apart', async () => {
+    const clock = new ManualClock();
+    const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 1 }, { clock });
+    const timeout = new TimeoutPolicy('reads', '1h', { clock });
+    const pipeline = new Pipeline('reads', [bulkhead, timeout], clock);
+    const methods = [deferred(), deferred()];
+
+    const calls = methods.map(({ promise }) => pipeline.execute(() => promise));
+    await clock.advance(30);
+    methods[0]?.resolve('');
+    await clock.advance(70);
+    methods[1]?.resolve('');
+    await Promise.all(calls);
+
+    expect(bulkhead.stats().waited).toEqual({ count: 1, meanMs: 30, maxMs: 30 });
+    expect(bulkhead.stats().executed).toEqual({ count: 2, meanMs: 50 });
+  });
+
+  it('BH-11 a call once queued is not refused because others of its priority arrive', async () => {
+    const { started, begin } = setUp({ maxConcurrent: 1, maxQueue: 2 });
+    const first = begin('first');
+    const second = begin('second');
+    const third = begin('third');
+    for (let i = 0; i < 10; i++) expect(await begin('more').result).toBeInstanceOf(BulkheadFullError);
+
+    await first.finish();
+    await second.finish();
+    await third.finish();
+
+    expect(started).toEqual(['first', 'second', 'third']);
+  });
+
+  it('BH-11 one that is shed learns so', async () => {
+    const { begin } = setUp({ maxConcurrent: 1, maxQueue: 1 });
+    begin('first');
+    const low = begin('low', Priority.LOW);
+    begin('high', Priority.HIGH);
+
+    expect(await low.result).toMatchObject({ message: expect.stringContaining('higher priority') });
+  });
+
+  it('BH-12 a priority is refused above its utilisation threshold while higher ones still enter', async () => {
+    const { bulkhead, clock, started, begin } = setUp({
+      maxConcurrent: 4,
+      maxQueue: 0,
+      shedAbovePercent: { LOW: 25, BACKGROUND: 0 },
+    });
+    begin('background 1', Priority.BACKGROUND);
+    begin('low 1', Priority.LOW);
+
+    expect(await begin('background 2', Priority.BACKGROUND).result).toBeInstanceOf(BulkheadFullError);
+    expect(await begin('low 2', Priority.LOW).result).toBeInstanceOf(BulkheadFullError);
+    begin('normal', Priority.NORMAL);
+    await clock.advance(0);
+
+    expect(started).toEqual(['background 1', 'low 1', 'normal']);
+    expect(bulkhead.stats().rejectedBy.utilisation).toBe(2);
+  });
+
+  it('BH-12 CRITICAL is never shed by utilisation', async () => {
+    const shedAbovePercent = { HIGH: 0, CRITICAL: 0 } as BulkheadOptions['shedAbovePercent'];
+
+    expect(() => setUp({ shedAbovePercent })).toThrow('CRITICAL');
+  });
+
+  it('has slots of their own for each key, and forgets a key without calls, refused ones included', async () => {
+    const clock = new ManualClock();
+    const options = { maxConcurrent: 1, maxQueue: 0, key: () => undefined };
+    const bulkhead = new BulkheadPolicy('reads', options, { clock });
+    const method = deferred();
+    const busy = bulkhead.execute(() => method.promise, { key: 'a' });
+
+    await expect(bulkhead.execute(() => 'fine', { key: 'a' })).rejects.toThrow('key "a"');
+    await expect(bulkhead.execute(() => 'fine', { key: 'b' })).resolves.toBe('fine');
+    expect(bulkhead.stats().keys).toBe(1);
+    method.resolve('');
+    await busy;
+    bulkhead.update({ maxConcurrent: 0, shedAbovePercent: { NORMAL: 0 } });
+    await expect(bulkhead.execute(() => 'fine', { key: 'c' })).rejects.toThrow(BulkheadFullError);
+
+    expect(bulkhead.stats().keys).toBe(0);
+  });
+
+  it('gives back what earlier guards took when it refuses', async () => {
+    const clock = new ManualClock();
+    const limit = new RateLimitPolicy('reads', { capacity: 1, refillPerSecond: 0 }, { clock });
+    const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 0 }, { clock });
+    const pipeline = new Pipeline('reads', [limit, bulkhead], clock);
+
+    await expect(pipeline.execute(() => 'fine')).rejects.toThrow(BulkheadFullError);
+
+    expect(limit.stats()).toMatchObject({ remaining: 1, totalAllowed: 0 });
+  });
+});
+
+interface Link {
+  before: Link | undefined;
+  after: Link | undefined;
+}
+
+/** Counts each time that a link of a list is read or written. */
+function watch(link: Link, touched: () => void): void {
+  for (const name of ['before', 'after'] as const) {
+    let value = link[name];
+    Object.defineProperty(link, name, {
+      get: () => {
+        touched();
+        return value;
+      },
+      set: (next: Link | undefined) => {
+        touched();
+        value = next;
+      },
+    });
+  }
+}
