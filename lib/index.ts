@@ -11,3 +11,5 @@ export * from './policies/index.js';
 export * from './decorators/index.js';
 export * from './module/index.js';
 export { DEFAULT_ORDER, Pipeline, type PipelinePolicy, type PipelineSlot } from './pipeline/index.js';
+export * from './draining/index.js';
+export * from './health/index.js';

@@ -1,0 +1,1 @@
+export { DrainingService, type DrainingStats } from './draining.service.js';

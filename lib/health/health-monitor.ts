@@ -1,0 +1,115 @@
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import type { Clock } from '../core/clock.js';
+import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
+import { TimerEntry } from '../core/timer-entry.js';
+import { RUNTIME_TOKEN } from '../decorators/runtime.js';
+import { scanProviders } from '../module/class-scan.js';
+import type { ResilienceRuntime } from '../module/resilience.runtime.js';
+import { probesOf } from './health-probe.decorator.js';
+import type { ProbeKind } from './probe.options.js';
+import { Probe, type ProbeCheck, type ProbeResult } from './probe.js';
+
+/** A probe and what it asks. */
+export interface MonitoredProbe {
+  readonly probe: Probe;
+  readonly check: ProbeCheck;
+}
+
+/**
+ * Runs all probes of the application in the background, each on its own interval, from the start of the application to
+ * its end. Whoever answers a health request reads results here, and waits for nothing.
+ */
+@Injectable()
+export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
+  private readonly probes: MonitoredProbe[] = [];
+  private readonly timers = new Set<ProbeTimer>();
+  private running = false;
+
+  constructor(
+    @Inject(RUNTIME_TOKEN) private readonly runtime: ResilienceRuntime,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+  ) {}
+
+  /** @throws {@link InvalidOptionsError} with everything that is wrong with any probe. */
+  onModuleInit(): void {
+    const problems: OptionProblem[] = [];
+    const seen = new Set<object>();
+    for (const { instance } of scanProviders(this.modules)) {
+      if (typeof instance !== 'object' || instance === null || seen.has(instance)) continue;
+      seen.add(instance);
+      for (const { key, options } of probesOf(Object.getPrototypeOf(instance) as object | null)) {
+        const where = `@HealthProbe on ${instance.constructor.name}.${String(key)}`;
+        try {
+          this.add(new Probe(options, { clock: this.runtime.clock }, where), (signal) =>
+            (instance as Record<string | symbol, ProbeCheck>)[key]!(signal),
+          );
+        } catch (error) {
+          if (!(error instanceof InvalidOptionsError)) throw error;
+          problems.push(...error.problems);
+        }
+      }
+    }
+    if (problems.length > 0) throw new InvalidOptionsError(problems);
+  }
+
+  onApplicationBootstrap(): void {
+    this.running = true;
+    for (const monitored of this.probes) this.run(monitored);
+  }
+
+  onApplicationShutdown(): void {
+    this.running = false;
+    for (const timer of this.timers) this.runtime.clock.disarm(timer);
+    this.timers.clear();
+  }
+
+  /** Adds a probe of one's own; it runs from now on, or from the start of the application. */
+  add(probe: Probe, check: ProbeCheck): void {
+    const monitored = { probe, check };
+    this.probes.push(monitored);
+    if (this.running) this.run(monitored);
+  }
+
+  /** The probes of a kind. */
+  of(kind: ProbeKind): readonly MonitoredProbe[] {
+    return this.probes.filter(({ probe }) => probe.settings.kind === kind);
+  }
+
+  /** Checks all probes of a kind now, and waits for their answers. */
+  async checkNow(kind: ProbeKind): Promise<readonly ProbeResult[]> {
+    return Promise.all(this.of(kind).map(({ probe, check }) => probe.check(check)));
+  }
+
+  private run(monitored: MonitoredProbe): void {
+    const { probe, check } = monitored;
+    const again = () => {
+      if (!this.running) return;
+      const timer = new ProbeTimer(() => {
+        this.timers.delete(timer);
+        this.run(monitored);
+      });
+      this.timers.add(timer);
+      const { clock } = this.runtime as { clock: Clock };
+      clock.arm(timer, clock.now() + probe.settings.interval);
+    };
+    // A check never rejects.
+    void probe.check(check).then(again);
+  }
+}
+
+class ProbeTimer extends TimerEntry {
+  constructor(private readonly due: () => void) {
+    super();
+  }
+
+  onDue(): void {
+    this.due();
+  }
+}

@@ -1,0 +1,58 @@
+import { Module, type DynamicModule } from '@nestjs/common';
+import { TerminusModule } from '@nestjs/terminus';
+import { checkOptions, refuseProblems, resolveOptions } from '../core/option-table.js';
+import { DrainingService } from '../draining/draining.service.js';
+import { createHealthController } from './health.controller.js';
+import { HealthMonitor } from './health-monitor.js';
+import {
+  BulkheadHealthIndicator,
+  CircuitBreakerHealthIndicator,
+  DeepHealthIndicator,
+  DrainingHealthIndicator,
+  HEALTH_OPTIONS,
+  LivenessHealthIndicator,
+  ReadinessHealthIndicator,
+} from './indicators.js';
+import { healthTable, type ResilienceHealthOptions } from './resilience-health.options.js';
+
+const PROVIDED = [
+  HealthMonitor,
+  DrainingService,
+  LivenessHealthIndicator,
+  ReadinessHealthIndicator,
+  DeepHealthIndicator,
+  CircuitBreakerHealthIndicator,
+  BulkheadHealthIndicator,
+  DrainingHealthIndicator,
+];
+
+/**
+ * Health on Terminus: runs the application's probes and, with `register`, mounts `/health`, `/health/live`,
+ * `/health/ready`, `/health/deep` and `/health/resilience`. Needs `ResilienceModule.forRoot()` beside it.
+ *
+ * @example
+ * @Module({ imports: [ResilienceModule.forRoot(), ResilienceHealthModule.register()] })
+ * export class AppModule {}
+ *
+ * @publicApi
+ */
+@Module({})
+export class ResilienceHealthModule {
+  /** With the endpoints. */
+  static register(options: ResilienceHealthOptions = {}): DynamicModule {
+    const definition = ResilienceHealthModule.forIndicators(options);
+    return { ...definition, controllers: [createHealthController(options.path ?? 'health')] };
+  }
+
+  /** Only the indicators, for a Terminus controller of one's own. */
+  static forIndicators(options: Omit<ResilienceHealthOptions, 'path'> = {}): DynamicModule {
+    refuseProblems(checkOptions(healthTable, options, 'ResilienceHealthModule.register'));
+    return {
+      module: ResilienceHealthModule,
+      // Terminus would log an error for each answer of an unready application, every few seconds.
+      imports: [TerminusModule.forRoot({ logger: false })],
+      providers: [...PROVIDED, { provide: HEALTH_OPTIONS, useValue: resolveOptions(healthTable, options) }],
+      exports: [...PROVIDED, TerminusModule],
+    };
+  }
+}

@@ -1,0 +1,268 @@
+import 'reflect-metadata';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import {
+  Controller,
+  Get,
+  Injectable,
+  type DynamicModule,
+  type INestApplication,
+  type Type,
+} from '@nestjs/common';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { HealthCheckService } from '@nestjs/terminus';
+import { Test } from '@nestjs/testing';
+import {
+  CircuitBreaker,
+  CircuitBreakerHealthIndicator,
+  DrainingService,
+  HealthProbe,
+  ReadinessHealthIndicator,
+  ResilienceHealthModule,
+  ResilienceModule,
+  ResilienceService,
+  type ResilienceHealthOptions,
+} from '../../lib/index.js';
+import { ManualClock } from '../../lib/testing/index.js';
+
+@Injectable()
+class Dependencies {
+  database: () => unknown = () => undefined;
+  search: () => unknown = () => undefined;
+  checks = 0;
+
+  @HealthProbe({ kind: 'readiness', name: 'database', interval: '5s', graceFailures: 2 })
+  pingDatabase() {
+    this.checks++;
+    return this.database();
+  }
+
+  @HealthProbe({ kind: 'readiness', name: 'search', critical: false, graceFailures: 1 })
+  pingSearch() {
+    return this.search();
+  }
+
+  @HealthProbe({ kind: 'deep', name: 'replica', graceFailures: 1 })
+  async pingReplica() {
+    return { lagMs: 12 };
+  }
+
+  @CircuitBreaker('payments')
+  async charge() {
+    return 'charged';
+  }
+}
+
+const down = () => {
+  throw new Error('connection refused');
+};
+
+describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
+  const clock = new ManualClock();
+  let app: INestApplication;
+  let url: string;
+
+  async function start(
+    health: DynamicModule = ResilienceHealthModule.register(),
+    controllers: Type[] = [],
+    prepare: (dependencies: Dependencies) => void = () => undefined,
+  ) {
+    const module = await Test.createTestingModule({
+      imports: [ResilienceModule.forRoot({ clock }), health],
+      providers: [Dependencies],
+      controllers,
+    }).compile();
+    app =
+      platform === 'Express'
+        ? module.createNestApplication()
+        : module.createNestApplication(new FastifyAdapter());
+    prepare(app.get(Dependencies));
+    await app.listen(0, '127.0.0.1');
+    url = await app.getUrl();
+    await clock.advance(0);
+  }
+
+  async function get(path: string) {
+    const response = await fetch(`${url}${path}`);
+    return {
+      status: response.status,
+      body: (await response.json()) as Record<string, any>,
+      headers: response.headers,
+    };
+  }
+
+  afterEach(() => app.close());
+
+  it('HL-01 liveness speaks of the process alone: a dead dependency does not kill it', async () => {
+    await start(undefined, [], (dependencies) => (dependencies.database = down));
+    await clock.advance(30_000);
+
+    const { status, body, headers } = await get('/health/live');
+
+    expect(status).toBe(200);
+    expect(body['details']).toEqual({
+      process: {
+        status: 'up',
+        eventLoopDelayMs: expect.any(Number),
+        heapPercent: expect.any(Number),
+        uptimeSeconds: expect.any(Number),
+      },
+    });
+    expect(headers.get('cache-control')).toContain('no-store');
+  });
+
+  it('HL-02 readiness is starting (503) before the first result, while liveness is up', async () => {
+    await start(
+      undefined,
+      [],
+      (dependencies) => (dependencies.database = () => new Promise(() => undefined)),
+    );
+
+    const ready = await get('/health/ready');
+
+    expect(ready.status).toBe(503);
+    expect(ready.body['error'].database).toMatchObject({ status: 'down', probeStatus: 'starting' });
+    expect((await get('/health/live')).status).toBe(200);
+  });
+
+  it('HL-02 readiness falls after graceFailures results, and comes back with one', async () => {
+    await start();
+    const dependencies = app.get(Dependencies);
+    const statuses = [(await get('/health/ready')).status];
+
+    dependencies.database = down;
+    await clock.advance(5_000);
+    statuses.push((await get('/health/ready')).status);
+    await clock.advance(5_000);
+    statuses.push((await get('/health/ready')).status);
+    dependencies.database = () => undefined;
+    await clock.advance(5_000);
+    statuses.push((await get('/health/ready')).status);
+
+    expect(statuses).toEqual([200, 200, 503, 200]);
+  });
+
+  it('HL-03 probes run on their interval and not on requests, and stop with the application', async () => {
+    await start();
+    const dependencies = app.get(Dependencies);
+    await get('/health/ready');
+    await get('/health/ready');
+    const byRequests = dependencies.checks;
+    await clock.advance(10_000);
+    const byTime = dependencies.checks;
+    await app.close();
+    await clock.advance(60_000);
+
+    expect([byRequests, byTime, dependencies.checks]).toEqual([1, 3, 3]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('HL-03 a deep check is only made now where that is asked for', async () => {
+    await start();
+    await clock.advance(1_000);
+
+    const cached = await get('/health/deep');
+    const fresh = await get('/health/deep?fresh=true');
+
+    expect(cached.body['info'].replica).toMatchObject({ status: 'up', details: { lagMs: 12 }, ageMs: 1_000 });
+    expect(fresh.body['info'].replica).toMatchObject({ status: 'up', ageMs: 0 });
+  });
+
+  it.each([
+    ['degraded', 200, { status: 'degraded', open: ['payments'] }],
+    ['unready', 503, { status: 'down', open: ['payments'] }],
+    ['ignore', 200, undefined],
+  ] as const)('HL-04 an open breaker with openBreakers: %s', async (openBreakers, status, shown) => {
+    await start(ResilienceHealthModule.register({ openBreakers } satisfies ResilienceHealthOptions));
+    app.get(ResilienceService).circuitBreaker('payments').forceOpen();
+
+    const ready = await get('/health/ready');
+
+    expect(ready.status).toBe(status);
+    if (shown === undefined) expect(ready.body['details'].circuitBreakers).toBeUndefined();
+    else expect(ready.body['details'].circuitBreakers).toMatchObject(shown);
+  });
+
+  it('CB-28 a pod without traffic is ready again when the open duration is over', async () => {
+    await start(ResilienceHealthModule.register({ openBreakers: 'unready' }));
+    const breaker = app.get(ResilienceService).circuitBreaker('payments');
+    for (let i = 0; i < 5; i++) await breaker.execute(down).catch(() => undefined);
+    const whileOpen = (await get('/health/ready')).status;
+
+    await clock.advance(60_000);
+
+    expect(whileOpen).toBe(503);
+    expect((await get('/health/ready')).status).toBe(200);
+  });
+
+  it('HL-06 ready shows the drain, resilience shows every kind by name', async () => {
+    await start();
+    await app.get(Dependencies).charge();
+
+    const ready = await get('/health/ready');
+    const { body } = await get('/health/resilience');
+
+    expect(ready.body['details'].draining).toEqual({
+      status: 'up',
+      inFlightRequests: 0,
+      message: 'The application takes traffic.',
+    });
+    expect(Object.keys(body)).toEqual([
+      'timestamp',
+      'circuitBreakers',
+      'retries',
+      'retryBudgets',
+      'bulkheads',
+      'rateLimiters',
+      'timeouts',
+      'fallbacks',
+      'draining',
+    ]);
+    expect(body['circuitBreakers'].payments).toMatchObject({
+      state: 'closed',
+      totalCalls: 1,
+      failureRatePercent: null,
+    });
+  });
+
+  it('HL-06 a drain turns readiness down and leaves liveness up', async () => {
+    await start();
+
+    app.get(DrainingService).start();
+
+    const ready = await get('/health/ready');
+    expect(ready.status).toBe(503);
+    expect(ready.body['error'].draining.message).toContain('draining');
+    expect((await get('/health/live')).status).toBe(200);
+  });
+
+  it('HL-07 a probe that is not critical degrades readiness and never fails it', async () => {
+    await start(undefined, [], (dependencies) => (dependencies.search = down));
+
+    const ready = await get('/health/ready');
+
+    expect(ready.status).toBe(200);
+    expect(ready.body['status']).toBe('degraded');
+    expect(ready.body['details'].search).toMatchObject({ status: 'degraded', error: 'connection refused' });
+  });
+
+  it('serves a Terminus controller of the user with the same indicators', async () => {
+    @Controller('status')
+    class StatusController {
+      constructor(
+        private readonly health: HealthCheckService,
+        private readonly readiness: ReadinessHealthIndicator,
+        private readonly breakers: CircuitBreakerHealthIndicator,
+      ) {}
+
+      @Get() status() {
+        return this.health.check([() => this.readiness.check(), () => this.breakers.check('circuits')]);
+      }
+    }
+    await start(ResilienceHealthModule.forIndicators(), [StatusController]);
+
+    const { status, body } = await get('/status');
+
+    expect(status).toBe(200);
+    expect(Object.keys(body['details'])).toEqual(['database', 'search', 'circuits']);
+  });
+});
