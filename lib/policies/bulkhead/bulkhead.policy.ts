@@ -105,8 +105,8 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     startedAt: number,
     endedAt: number,
   ): void {
-    // NaN where nothing in the frame is timed.
-    if (endedAt >= startedAt) {
+    // Equal, or NaN, where no guard in the frame needs to know the end.
+    if (endedAt > startedAt) {
       this.runs.count++;
       this.runs.totalMs += endedAt - startedAt;
     }

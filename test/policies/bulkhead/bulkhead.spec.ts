@@ -3,6 +3,7 @@ import { Priority } from '../../../lib/core/call.js';
 import { BulkheadFullError, TimeoutExceededError } from '../../../lib/core/errors.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy, type BulkheadOptions } from '../../../lib/policies/bulkhead/index.js';
+import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
 import { RateLimitPolicy } from '../../../lib/policies/rate-limit/index.js';
 import { RetryPolicy } from '../../../lib/policies/retry/index.js';
 import { TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
@@ -310,8 +311,8 @@ describe('BulkheadPolicy', () => {
   it('BH-10 queue wait and execution time are measured apart', async () => {
     const clock = new ManualClock();
     const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 1 }, { clock });
-    const timeout = new TimeoutPolicy('reads', '1h', { clock });
-    const pipeline = new Pipeline('reads', [bulkhead, timeout], clock);
+    const timed = new CircuitBreakerPolicy('reads', { slowCallRatePercent: 50 }, { clock });
+    const pipeline = new Pipeline('reads', [bulkhead, timed], clock);
     const methods = [deferred(), deferred()];
 
     const calls = methods.map(({ promise }) => pipeline.execute(() => promise));
