@@ -72,7 +72,8 @@ function isRequestKeyed({ kind, options }: PolicyRequest): boolean {
   return kind === 'rateLimit' && (options as { by?: unknown } | undefined)?.by !== undefined;
 }
 
-/** A limit that is only named may turn out, in the configuration, to be keyed by the request. */
+/** What a limit does not say itself, the configuration may: also that it is keyed by the request. */
 function mayBeRequestKeyed(request: PolicyRequest): boolean {
-  return isRequestKeyed(request) || (request.kind === 'rateLimit' && request.options === undefined);
+  const { kind, name, options } = request;
+  return isRequestKeyed(request) || (kind === 'rateLimit' && (name !== undefined || options === undefined));
 }

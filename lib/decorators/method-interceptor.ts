@@ -15,14 +15,13 @@ export function markMethod(
 ): { record: MethodRecord; descriptor: PropertyDescriptor } {
   const method = methodOf(decorator, target, key, descriptor);
   const known = recordOf(method);
-  const declared = registry.byOwner.get(target)?.find((record) => record.key === key);
-  // Ours, but inherited: `@Retry() charge = Base.prototype.charge` is a method of its own.
-  if (known !== undefined && known === declared)
+  // Ours, but of another class or name: a method of its own.
+  if (known?.owner === target && known.key === key)
     return { record: known, descriptor: descriptor as PropertyDescriptor };
   const record = createRecord(target, key, method);
-  if (declared !== undefined) record.foreignWrapper = true;
-  registry.byInterceptor.set(record.interceptor, record);
   const records = registry.byOwner.get(target) ?? [];
+  record.foreignWrapper = records.some((other) => other.key === key);
+  registry.byInterceptor.set(record.interceptor, record);
   records.push(record);
   registry.byOwner.set(target, records);
   acceptRuntime(target);

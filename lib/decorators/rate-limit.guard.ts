@@ -11,16 +11,12 @@ import { RUNTIME_TOKEN, type Runtime } from './runtime.js';
 export class RateLimitGuard implements CanActivate {
   constructor(@Inject(RUNTIME_TOKEN) private readonly runtime: Runtime) {}
 
-  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+  async canActivate(context: ExecutionContext): Promise<boolean> {
     try {
-      this.runtime.limitRequest(context);
-      return true;
+      await this.runtime.limitRequest(context);
     } catch (error) {
-      return this.refuse(error, context);
+      throw await this.runtime.translate(error, context);
     }
-  }
-
-  private async refuse(error: unknown, context: ExecutionContext): Promise<never> {
-    throw await this.runtime.translate(error, context);
+    return true;
   }
 }

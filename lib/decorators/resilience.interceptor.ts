@@ -8,8 +8,19 @@ import {
   type Type,
 } from '@nestjs/common';
 import { Observable, from, lastValueFrom } from 'rxjs';
+import { sharedState } from '../core/identity.js';
 import type { InterceptorPolicies } from './interceptor-policies.js';
 import { RUNTIME_TOKEN, type Runtime } from './runtime.js';
+
+const interceptorPolicies = sharedState(
+  'interceptor-policies',
+  () => new WeakMap<object, InterceptorPolicies>(),
+);
+
+/** What an interceptor of ours applies, so that it can be checked at start. */
+export function policiesOfInterceptor(type: unknown): InterceptorPolicies | undefined {
+  return typeof type === 'function' ? interceptorPolicies.get(type) : undefined;
+}
 
 /**
  * Does for a handler what needs the request: the transport's own errors in place of ours, and headers. Decorators attach
@@ -38,6 +49,7 @@ export class ResilienceInterceptor implements NestInterceptor {
         return this.answer(context, () => from(this.runtime.intercept(policies, context, [context], handle)));
       }
     }
+    interceptorPolicies.set(PolicyInterceptor, policies);
     return mixin(PolicyInterceptor);
   }
 

@@ -4,8 +4,9 @@ import { recordsOf } from '../decorators/method-record.js';
 
 /** A provider, controller or enhancer of an application. */
 export interface ScannedProvider {
-  readonly token: unknown;
-  /** The class, or the factory. */
+  /** The name of the module that has it. */
+  readonly module: string;
+  /** Its class, where it has one. */
   readonly metatype: unknown;
   /** What it was made into, where that has happened already; of a class, perhaps no more than a placeholder. */
   readonly instance: unknown;
@@ -18,7 +19,6 @@ export interface ScannedProvider {
 type AnyFunction = (...args: unknown[]) => unknown;
 
 interface WrapperLike {
-  readonly token: unknown;
   metatype: unknown;
   readonly instance: unknown;
   readonly inject?: unknown;
@@ -37,7 +37,7 @@ export function* scanProviders(modules: ModulesContainer): Generator<ScannedProv
         if (wrapper.isAlias === true) continue;
         const isFactory = Array.isArray(wrapper.inject) && typeof wrapper.metatype === 'function';
         yield {
-          token: wrapper.token,
+          module: module.name,
           metatype: isFactory ? undefined : wrapper.metatype,
           instance: wrapper.instance,
           ...(isFactory && {

@@ -67,14 +67,12 @@ export function translateFor(type: string, error: ResilienceError): Error | Prom
       // GraphQL takes over the extensions of whatever error a resolver throws.
       return Object.assign(new Error(error.message, { cause: error }), { extensions });
     }
-    default:
+    case 'http':
       return toHttpException(error);
+    default:
+      // A transport that we do not know: our own error says most.
+      return error;
   }
-}
-
-/** A response of any HTTP platform, seen through its adapter. */
-export interface HeaderWriter {
-  setHeader(response: unknown, name: string, value: string): unknown;
 }
 
 /** The response that belongs to a context over HTTP. */

@@ -1,4 +1,5 @@
 export type { ErrorBody } from './error-translation.js';
+export { ResilienceExceptionFilter } from './resilience-exception.filter.js';
 export type {
   HttpOptions,
   NamedPolicies,

@@ -3,6 +3,7 @@ import { parseDuration } from '../core/duration.js';
 import type { OptionProblem } from '../core/errors.js';
 import { suggest } from '../core/suggest.js';
 import { classRequestsOf, type MethodRecord, type PolicyRequest } from '../decorators/method-record.js';
+import { requestsOf, type ResilientOptions } from '../decorators/policy.decorators.js';
 import { orderProblems, type PipelinePolicy, type PipelineSlot } from '../pipeline/index.js';
 import { FallbackChain, type FallbackOptions } from '../policies/fallback/index.js';
 import { RateLimitPolicy } from '../policies/rate-limit/index.js';
@@ -43,6 +44,11 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
   };
 }
 
+/** The plan of a function that belongs to no class: a handler behind an interceptor, a pipeline of the service. */
+export function planFunction(name: string, policies: ResilientOptions, where: string): MethodPlan {
+  return { name, requests: requestsOf(where, policies), order: policies.order, returns: 'promise' };
+}
+
 /** `Class.method`; of a method that the class has overridden, which class's it is. */
 function methodName(type: Type, record: MethodRecord): string {
   const name = `${type.name}.${String(record.key)}`;
@@ -51,7 +57,11 @@ function methodName(type: Type, record: MethodRecord): string {
 }
 
 /** Declares what a plan says about named policies; what is wrong with that, or with its options, comes back. */
-export function declarePlan(plan: MethodPlan, type: Type, registry: PolicyRegistry): OptionProblem[] {
+export function declarePlan(
+  plan: MethodPlan,
+  type: Type | undefined,
+  registry: PolicyRegistry,
+): OptionProblem[] {
   const problems = orderProblems(plan.order, `@Resilient on ${plan.name}`);
   for (const request of plan.requests) {
     const { kind, name, options, instance } = request;
@@ -169,19 +179,22 @@ function instanceProblems({ kind, instance }: PolicyRequest, where: string): Opt
 
 function fallbackMethodProblems(
   options: FallbackOptions | undefined,
-  type: Type,
+  type: Type | undefined,
   plan: MethodPlan,
   where: string,
 ): OptionProblem[] {
   if (typeof options !== 'object') return [];
   const levels = Array.isArray(options.levels) ? options.levels : [];
   const names = [options.use, ...levels.map((step) => (step as { use?: unknown } | null)?.use)];
-  const prototype = type.prototype as Record<string, unknown>;
   return names.flatMap((name): OptionProblem[] => {
     if (typeof name !== 'string') return [];
+    if (type === undefined) {
+      const message = `"${name}" would be a method, and there is no class here; give a function.`;
+      return [{ where, option: 'use', message }];
+    }
     if (plan.name === `${type.name}.${name}`)
       return [{ where, option: 'use', message: `A method cannot be its own fallback.` }];
-    if (typeof prototype[name] === 'function') return [];
+    if (typeof (type.prototype as Record<string, unknown>)[name] === 'function') return [];
     const meant = suggest(name, methodNames(type));
     const hint = meant === undefined ? '' : ` Did you mean "${meant}"?`;
     return [

@@ -1,6 +1,7 @@
 import { parseDuration } from '../core/duration.js';
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
 import type { PolicyEnvironment } from '../core/environment.js';
+import { describeValue } from '../core/option-form.js';
 import { refuseProblems } from '../core/option-table.js';
 import { suggest } from '../core/suggest.js';
 import {
@@ -27,6 +28,7 @@ export class PolicyRegistry {
   readonly environment: RegistryEnvironment;
   private readonly configured = new Map<string, Declaration>();
   private readonly declared = new Map<string, Declaration>();
+  private readonly unchecked: (() => OptionProblem[])[] = [];
   private readonly policies: { readonly [K in NamedKind]: Map<string, PolicyTypes[K]> } = {
     circuitBreaker: new Map(),
     retry: new Map(),
@@ -45,7 +47,7 @@ export class PolicyRegistry {
     this.environment = { ...environment, budgets: (name) => this.get('retryBudget', name) };
   }
 
-  /** Takes configuration over; what is wrong with it comes back. */
+  /** Takes configuration over; what contradicts comes back. Decorators may complete it: {@link configuredProblems}. */
   configure(named: NamedPolicies, where: string): OptionProblem[] {
     const problems: OptionProblem[] = [];
     for (const kind of NAMED_KINDS) {
@@ -61,10 +63,15 @@ export class PolicyRegistry {
           options: { ...other?.options, ...(options as object) },
           where: other?.where ?? place,
         });
-        problems.push(...this.problemsOf(kind, name, undefined, place));
+        this.unchecked.push(() => this.problemsOf(kind, name, undefined, place));
       }
     }
     return problems;
+  }
+
+  /** What is wrong with configuration that came since the last time, once decorators have had their say. */
+  configuredProblems(): OptionProblem[] {
+    return this.unchecked.splice(0).flatMap((check) => check());
   }
 
   /** Notes what a decorator says about a named policy; what is wrong with that comes back. */
@@ -75,9 +82,13 @@ export class PolicyRegistry {
     where: string,
   ): OptionProblem[] {
     if (options === undefined) return [];
-    const problems = this.problemsOf(kind, name, options, where);
-    if (problems.length > 0) return problems;
     const id = idOf(kind, name);
+    const problems = this.problemsOf(kind, name, options, where);
+    if (problems.length > 0) {
+      // What the configuration gets wrong by itself is said once, there.
+      const before = this.configured.has(id) ? this.problemsOf(kind, name, undefined, where) : [];
+      return problems.filter(({ message }) => before.every((other) => other.message !== message));
+    }
     const other = this.declared.get(id);
     if (other !== undefined) problems.push(...contradictions(other, options, where));
     const made = this.policies[kind].has(name);
@@ -163,13 +174,17 @@ export class PolicyRegistry {
     return problems(this.optionsOf(kind, name, own as object | undefined), where);
   }
 
+  /** Bounds what names can make. @throws {@link InvalidOptionsError} */
+  checkRoom(size: number, where: string): void {
+    if (size < this.maxPolicies) return;
+    const message = `There are ${this.maxPolicies} of these already ("maxPolicies"). Names taken from user input belong into "key", which is bounded.`;
+    throw new InvalidOptionsError([{ where, option: 'name', message }]);
+  }
+
   private create<K extends NamedKind>(kind: K, name: string, options: PolicyOptions[K]): PolicyTypes[K] {
     const { create, title } = POLICY_KINDS[kind];
     const policies: Map<string, PolicyTypes[K]> = this.policies[kind];
-    if (policies.size >= this.maxPolicies) {
-      const message = `There are ${this.maxPolicies} policies already ("maxPolicies"). Names taken from user input belong into "key", which is bounded.`;
-      throw new InvalidOptionsError([{ where: `${title} "${name}"`, option: 'name', message }]);
-    }
+    this.checkRoom(policies.size, `${title} "${name}"`);
     const policy = create(name, options, this.environment);
     policies.set(name, policy);
     return policy;
@@ -200,7 +215,12 @@ function idOf(kind: NamedKind, name: string): string {
 }
 
 /** One name is one policy: where two say different things, neither is right. */
-function contradictions(known: Declaration, options: object, where: string, strict = false): OptionProblem[] {
+export function contradictions(
+  known: Declaration,
+  options: object,
+  where: string,
+  strict = false,
+): OptionProblem[] {
   const before = known.options as Readonly<Record<string, unknown>>;
   return Object.entries(options).flatMap(([option, given]) => {
     const had = before[option];
@@ -210,19 +230,26 @@ function contradictions(known: Declaration, options: object, where: string, stri
   });
 }
 
+/** Functions and patterns that are written alike count as the same: whoever gets by name writes them at each call. */
 function sameValue(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
-  if (typeof a === 'object' && typeof b === 'object' && a !== null && b !== null) {
+  if (typeof a === 'function' || typeof b === 'function')
+    return typeof a === typeof b && String(a) === String(b);
+  if (a instanceof RegExp || b instanceof RegExp) return String(a) === String(b);
+  if (isPlain(a) && isPlain(b)) {
     const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
-    return [...keys].every((key) =>
-      sameValue((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]),
-    );
+    return [...keys].every((key) => sameValue(a[key], b[key]));
   }
-  const duration = typeof a === 'function' || typeof b === 'function' ? undefined : parseDuration(a);
+  const duration = parseDuration(a);
   return duration !== undefined && duration === parseDuration(b);
 }
 
+function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === Array.prototype || prototype === null;
+}
+
 function show(value: unknown): string {
-  if (typeof value === 'function') return `the function ${value.name || '(anonymous)'}`;
-  return value === undefined ? 'not given' : (JSON.stringify(value) ?? String(value));
+  return value === undefined ? 'not given' : describeValue(value);
 }

@@ -8,7 +8,11 @@ import type { ResilienceRuntime } from './resilience.runtime.js';
 
 /**
  * Answers for policies wherever their errors come up: in a plain controller over decorated services, in a guard, in a
- * pipe. The whole application has it through `forRoot`, unless `http.translateErrors` is false.
+ * pipe. The whole application has it through `forRoot`, unless `http.translateErrors` is false. Nest knows no global
+ * filters for gateways, nor for a hybrid application's microservices without `inheritAppConfig`; there, handlers without
+ * a decorator of ours need it by `@UseFilters(ResilienceExceptionFilter)`.
+ *
+ * @publicApi
  */
 @Injectable()
 @Catch(ResilienceError)

@@ -102,6 +102,7 @@ export class ResilienceModule
     this.binder.bindMade(this.modules);
     const [problem] = this.binder.problems;
     if (problem !== undefined) throw new Error(problem);
+    this.runtime.checkMade();
     const logger = new Logger(ResilienceModule.name);
     for (const warning of this.runtime.warnings) logger.warn(warning);
   }
@@ -190,6 +191,7 @@ function createRuntime(
   host: HttpAdapterHost,
 ): ResilienceRuntime {
   return new ResilienceRuntime(options, modules, {
+    isHeadersSent: (response) => host.httpAdapter.isHeadersSent(response) as boolean,
     setHeader: (response, name, value) => {
       host.httpAdapter.setHeader(response, name, value);
     },

@@ -3,46 +3,31 @@ import type { ModulesContainer } from '@nestjs/core';
 import { Call, type CallOptions, type Invoke } from '../core/call.js';
 import type { Clock } from '../core/clock.js';
 import { clockOf } from '../core/environment.js';
-import {
-  InvalidOptionsError,
-  RateLimitExceededError,
-  ResilienceError,
-  type OptionProblem,
-} from '../core/errors.js';
+import { InvalidOptionsError, RateLimitExceededError, type ResilienceError } from '../core/errors.js';
 import { EventHub } from '../core/events.js';
 import { runCall } from '../core/execute.js';
 import { refuseProblems } from '../core/option-table.js';
 import { recordOf, recordsOf, type MethodRecord } from '../decorators/method-record.js';
-import { requestsOf, type ResilientOptions } from '../decorators/policy.decorators.js';
+import type { ResilientOptions } from '../decorators/policy.decorators.js';
 import type { ClassBinding, MethodRun, Runtime } from '../decorators/runtime.js';
-import { Pipeline, completeOrder } from '../pipeline/index.js';
+import type { Pipeline } from '../pipeline/index.js';
 import type { RateLimitPolicy } from '../policies/rate-limit/index.js';
-import { decoratedClassOf, scanProviders } from './class-scan.js';
-import { isTranslatable, responseOf, translateFor, type HeaderWriter } from './error-translation.js';
-import { FeaturePolicies } from './feature-policies.js';
-import {
-  checkPlan,
-  declarePlan,
-  isRequestLimit,
-  planMethod,
-  policiesOf,
-  type MethodPlan,
-} from './method-plan.js';
+import { ApplicationCheck } from './application-check.js';
+import { isTranslatable, responseOf, translateFor } from './error-translation.js';
+import type { FeaturePolicies } from './feature-policies.js';
+import { planFunction, planMethod, type MethodPlan } from './method-plan.js';
 import { createMethodRun } from './method-run.js';
-import { PolicyRegistry } from './policy-registry.js';
+import { PolicyRegistry, contradictions } from './policy-registry.js';
+import { protect, type Protection } from './protection.js';
 import { RequestContext } from './request-context.js';
+import { takeRequestLimits } from './request-limits.js';
 import { moduleProblems, type ResilienceModuleOptions } from './resilience.options.js';
-import { writeErrorHeaders, writeLimitHeaders, type LimitInForce } from './response-headers.js';
+import { ResponseHeaders, type HeaderWriter } from './response-headers.js';
 
 /** A method as it runs in this application. */
-interface CompiledMethod {
+interface CompiledMethod extends Protection {
   readonly plan: MethodPlan;
-  readonly pipeline: Pipeline;
   readonly run: MethodRun;
-  /** Limits that a guard applies, once per request. */
-  readonly requestLimits: readonly RateLimitPolicy[];
-  /** Limits that run in the pipeline. */
-  readonly limits: readonly RateLimitPolicy[];
 }
 
 /** The decorated methods of one class in one application. */
@@ -71,36 +56,52 @@ export class ResilienceRuntime implements Runtime {
   readonly events = new EventHub();
   readonly policies: PolicyRegistry;
   readonly context: RequestContext | undefined;
-  readonly warnings: string[] = [];
   private readonly bindings = new Map<Type, Binding>();
-  private readonly intercepted = new WeakMap<object, Map<unknown, Pipeline>>();
+  private readonly intercepted = new WeakMap<object, Map<unknown, Protection>>();
   /** Requests whose limits have been applied, so that a global guard and a handler's own do so once. */
   private readonly limited = new WeakSet<object>();
-  private readonly features = new WeakSet<FeaturePolicies>();
-  private readonly headerStyle: 'standard' | 'legacy' | 'both' | 'none';
+  private readonly headers: ResponseHeaders;
+  private readonly check: ApplicationCheck;
+  private readonly functions = new Map<string, { policies: ResilientOptions; pipeline: Pipeline }>();
 
   /** @throws {@link InvalidOptionsError} with every problem of the application. */
   constructor(
     private readonly options: ResilienceModuleOptions,
-    private readonly modules: ModulesContainer,
-    private readonly headers: HeaderWriter,
+    modules: ModulesContainer,
+    writer: HeaderWriter,
   ) {
     this.clock = clockOf(options);
     this.context = options.requestContext === true ? new RequestContext() : undefined;
-    this.headerStyle = options.http?.rateLimitHeaders ?? 'standard';
+    this.headers = new ResponseHeaders(writer, options.http?.rateLimitHeaders ?? 'standard');
     this.policies = new PolicyRegistry(options.defaults ?? {}, options.maxPolicies ?? 10_000, {
       clock: this.clock,
       random: options.random,
       events: this.events,
       stackTraces: options.stackTraces,
     });
-    this.checkApplication();
+    this.check = new ApplicationCheck(modules, this.policies);
+    refuseProblems([
+      ...moduleProblems(options),
+      ...this.policies.configure(options, 'ResilienceModule.forRoot'),
+      ...this.check.problems(),
+    ]);
     this.policies.createConfigured();
+    for (const type of this.check.classes()) this.compileAll(type);
+  }
+
+  /** What works, but hardly as it was meant. */
+  get warnings(): readonly string[] {
+    return this.check.warnings;
+  }
+
+  /** Looks at the classes that factories have made since. @throws {@link InvalidOptionsError} */
+  checkMade(): void {
+    refuseProblems(this.check.problems());
   }
 
   /** Takes the policies of a module that was loaded after the start. @throws {@link InvalidOptionsError} */
   addFeature(feature: FeaturePolicies): void {
-    refuseProblems(this.takeFeature(feature));
+    this.check.addFeature(feature);
   }
 
   /** Whether clients are told about errors of policies in their transport's own way. */
@@ -109,7 +110,7 @@ export class ResilienceRuntime implements Runtime {
   }
 
   get hasHeaders(): boolean {
-    return this.headerStyle !== 'none';
+    return this.headers.showLimits;
   }
 
   bind(type: Type): Binding {
@@ -127,45 +128,20 @@ export class ResilienceRuntime implements Runtime {
     if (known !== undefined) return known;
     const { type } = binding;
     const plan = planMethod(type, record);
-    // Classes that came after the start (lazy modules, factories) are looked at here.
-    const problems = declarePlan(plan, type, this.policies);
-    refuseProblems(problems.length > 0 ? problems : checkPlan(plan, this.policies));
-    const policies = this.options.enabled === false ? [] : policiesOf(plan, this.policies);
-    const requestLimits = policies.filter(isRequestLimit);
-    const inside = policies.filter((policy) => !isRequestLimit(policy));
-    const pipeline = new Pipeline(
-      plan.name,
-      inside,
-      this.clock,
-      completeOrder(plan.order ?? this.options.order),
-    );
-    const compiled: CompiledMethod = {
-      plan,
-      pipeline,
-      run: createMethodRun(record, plan, pipeline, this.clock, this.context),
-      requestLimits,
-      limits: inside.filter((policy): policy is RateLimitPolicy => policy.kind === 'rateLimit'),
-    };
+    // Classes that came after the start (lazy modules, moduleRef.create) are looked at here.
+    this.check.refuse(plan, type);
+    const protection = this.protect(plan);
+    const run = createMethodRun(record, plan, protection.pipeline, this.clock, this.context);
+    const compiled: CompiledMethod = { ...protection, plan, run };
     binding.methods.set(record, compiled);
     return compiled;
   }
 
-  /** Compiles again at the next call: an update may have changed what a pipeline is made of. */
-  recompile(): void {
-    for (const binding of this.bindings.values()) {
-      for (const [record, method] of binding.methods) {
-        const order = completeOrder(method.plan.order ?? this.options.order);
-        const pipeline = new Pipeline(method.plan.name, method.pipeline.policies, this.clock, order);
-        const run = createMethodRun(record, method.plan, pipeline, this.clock, this.context);
-        binding.methods.set(record, { ...method, pipeline, run });
-        if (binding.runs[record.index] !== undefined) binding.runs[record.index] = run;
-      }
-    }
-  }
-
   /** What runs around a method, a policy a line, outermost first. */
   describe(type: Type, method: string | symbol): string {
-    const record = recordsOf(type.prototype as object).find(({ key }) => key === method);
+    const records = recordsOf(type.prototype as object).filter(({ key }) => key === method);
+    const current = (type.prototype as Record<string | symbol, unknown>)[method];
+    const record = records.find(({ interceptor }) => interceptor === current) ?? records[0];
     if (record === undefined)
       throw new Error(`${type.name}.${String(method)} carries no decorator of this package.`);
     const { pipeline, requestLimits } = this.compiled(this.bind(type), record);
@@ -176,37 +152,22 @@ export class ResilienceRuntime implements Runtime {
     return [head, ...guards, ...lines].join('\n');
   }
 
-  limitRequest(context: ExecutionContext): void {
+  async limitRequest(context: ExecutionContext): Promise<void> {
     const record = recordOf(context.getHandler());
     if (record === undefined) return;
     const { requestLimits } = this.compiled(this.bind(context.getClass()), record);
     if (requestLimits.length === 0 || this.limited.has(context)) return;
     this.limited.add(context);
-    const response = responseOf(context);
-    const applied: LimitInForce[] = [];
-    for (const policy of requestLimits) {
-      const { by, skip } = policy.requestKey as {
-        by: (c: object) => string | undefined;
-        skip?: (c: object) => boolean;
-      };
-      if (skip?.(context) === true) continue;
-      const key = by(context);
-      if (key === undefined) continue;
-      const decision = policy.decide(key, policy.costOf(new Call(nothing, undefined, [context])));
-      if (!decision.allowed) throw policy.refusal(decision);
-      applied.push({ policy, decision });
-    }
-    if (response !== undefined) writeLimitHeaders(this.headers, response, this.headerStyle, applied);
+    this.headers.writeLimits(
+      responseOf(context),
+      await takeRequestLimits(requestLimits, context, this.clock),
+    );
   }
 
   writeHeaders(context: ExecutionContext): void {
-    const response = responseOf(context);
     const record = recordOf(context.getHandler());
-    if (response === undefined || record === undefined) return;
-    const { limits } = this.compiled(this.bind(context.getClass()), record);
-    if (limits.length === 0) return;
-    const applied = limits.map((policy) => ({ policy, decision: policy.look() }));
-    writeLimitHeaders(this.headers, response, this.headerStyle, applied);
+    if (record === undefined) return;
+    this.writeLimits(this.compiled(this.bind(context.getClass()), record).limits, context);
   }
 
   translate(error: unknown, context: ExecutionContext): unknown {
@@ -222,7 +183,7 @@ export class ResilienceRuntime implements Runtime {
       error instanceof RateLimitExceededError && error.policy !== undefined
         ? this.policies.find('rateLimit', error.policy)
         : undefined;
-    writeErrorHeaders(this.headers, response, this.headerStyle, error, limit);
+    this.headers.writeError(response, error, limit);
   }
 
   async intercept(
@@ -231,40 +192,75 @@ export class ResilienceRuntime implements Runtime {
     args: unknown[],
     run: () => unknown,
   ): Promise<unknown> {
-    const pipeline = this.interceptorPipeline(spec, context);
-    const call = new Call(run, undefined, args, this.nestedOptions());
-    try {
-      return await runCall(call, this.clock, pipeline.run);
-    } finally {
-      if (call.fallbackLevel !== undefined) this.markDegraded(call.fallbackLevel, responseOf(context));
+    const { pipeline, requestLimits, limits } = this.interceptorProtection(spec, context);
+    const response = responseOf(context);
+    if (requestLimits.length > 0) {
+      this.headers.writeLimits(response, await takeRequestLimits(requestLimits, context, this.clock));
     }
+    const { context: requests } = this;
+    const invoke: Invoke = requests === undefined ? run : (inner) => requests.inside(inner, run);
+    const call = new Call(invoke, undefined, args, this.nestedOptions());
+    const value = await runCall(call, this.clock, pipeline.run);
+    if (call.fallbackLevel !== undefined) this.headers.writeDegraded(response, call.fallbackLevel);
+    this.writeLimits(limits, context);
+    return value;
   }
 
-  /** The pipeline of plain functions under a name. */
-  pipeline(name: string, policies: ResilientOptions, where: string): Pipeline {
-    const plan: MethodPlan = {
-      name,
-      requests: requestsOf(where, policies),
-      order: policies.order,
-      returns: 'promise',
-    };
-    const problems = declarePlan(plan, Object as unknown as Type, this.policies);
-    refuseProblems(problems.length > 0 ? problems : checkPlan(plan, this.policies));
-    const made = this.options.enabled === false ? [] : policiesOf(plan, this.policies);
-    return new Pipeline(name, made, this.clock, completeOrder(policies.order ?? this.options.order));
+  /** The pipeline of plain functions under a name, made at first use. @throws {@link InvalidOptionsError} */
+  pipeline(name: string, policies: ResilientOptions): Pipeline {
+    const where = `ResilienceService.pipeline("${name}")`;
+    const known = this.functions.get(name);
+    if (known !== undefined) {
+      refuseProblems(
+        contradictions({ options: known.policies, where: 'its first use' }, policies, where, true),
+      );
+      return known.pipeline;
+    }
+    this.policies.checkRoom(this.functions.size, where);
+    const { pipeline, requestLimits } = this.protectFunction(name, policies, where);
+    if (requestLimits.length > 0) {
+      const message = '"by" needs a request, and a plain function has none; use "key".';
+      throw new InvalidOptionsError([{ where, option: 'by', message }]);
+    }
+    this.functions.set(name, { policies, pipeline });
+    return pipeline;
   }
 
-  private interceptorPipeline(spec: ResilientOptions, context: ExecutionContext): Pipeline {
+  private interceptorProtection(spec: ResilientOptions, context: ExecutionContext): Protection {
     const handler = context.getHandler();
     let bySpec = this.intercepted.get(spec);
     if (bySpec === undefined) this.intercepted.set(spec, (bySpec = new Map()));
-    let pipeline = bySpec.get(handler);
-    if (pipeline === undefined) {
+    let protection = bySpec.get(handler);
+    if (protection === undefined) {
       const name = `${context.getClass().name}.${handler.name}`;
-      pipeline = this.pipeline(name, spec, 'ResilienceInterceptor.for');
-      bySpec.set(handler, pipeline);
+      protection = this.protectFunction(name, spec, 'ResilienceInterceptor.for');
+      bySpec.set(handler, protection);
     }
-    return pipeline;
+    return protection;
+  }
+
+  private protectFunction(name: string, policies: ResilientOptions, where: string): Protection {
+    const plan = planFunction(name, policies, where);
+    this.check.refuse(plan, undefined);
+    return this.protect(plan);
+  }
+
+  private protect(plan: MethodPlan): Protection {
+    return protect(plan, this.policies, this.clock, this.options);
+  }
+
+  /** The methods of a class that can be called from outside: their policies show before the first call. */
+  private compileAll(type: Type): void {
+    const prototype = type.prototype as Record<string | symbol, unknown>;
+    for (const record of recordsOf(prototype)) {
+      if (prototype[record.key] === record.interceptor) this.compiled(this.bind(type), record);
+    }
+  }
+
+  private writeLimits(limits: readonly RateLimitPolicy[], context: ExecutionContext): void {
+    if (limits.length === 0) return;
+    const applied = limits.map((policy) => ({ policy, decision: policy.look() }));
+    this.headers.writeLimits(responseOf(context), applied);
   }
 
   private nestedOptions(): CallOptions | undefined {
@@ -272,56 +268,4 @@ export class ResilienceRuntime implements Runtime {
     if (outer === undefined || outer.deadline === undefined) return undefined;
     return { deadline: outer.deadline - this.clock.now() };
   }
-
-  private markDegraded(level: string, response: unknown): void {
-    if (response === undefined) return;
-    this.headers.setHeader(response, 'X-Degraded-Mode', 'true');
-    this.headers.setHeader(response, 'X-Degraded-Level', level);
-  }
-
-  /** Looks at every decorated class before anything is made. */
-  private checkApplication(): void {
-    const problems: OptionProblem[] = [
-      ...moduleProblems(this.options),
-      ...this.policies.configure(this.options, 'ResilienceModule.forRoot'),
-    ];
-    for (const { instance } of scanProviders(this.modules)) {
-      if (instance instanceof FeaturePolicies) problems.push(...this.takeFeature(instance));
-    }
-    const plans: MethodPlan[] = [];
-    for (const type of this.decoratedClasses()) {
-      for (const record of recordsOf(type.prototype as object)) {
-        const plan = planMethod(type, record);
-        plans.push(plan);
-        problems.push(...declarePlan(plan, type, this.policies));
-        if (record.foreignWrapper) {
-          this.warnings.push(
-            `${plan.name}: another decorator replaced the method between two of ours, which makes two pipelines. Put ours next to each other.`,
-          );
-        }
-      }
-    }
-    for (const plan of plans) problems.push(...checkPlan(plan, this.policies));
-    if (problems.length > 0) throw new InvalidOptionsError(problems);
-  }
-
-  private takeFeature(feature: FeaturePolicies): OptionProblem[] {
-    if (this.features.has(feature)) return [];
-    this.features.add(feature);
-    const problems = feature.problems();
-    return problems.length > 0
-      ? problems
-      : this.policies.configure(feature.policies, 'ResilienceModule.forFeature');
-  }
-
-  private decoratedClasses(): Set<Type> {
-    const types = new Set<Type>();
-    for (const provider of scanProviders(this.modules)) {
-      const type = decoratedClassOf(provider);
-      if (type !== undefined) types.add(type);
-    }
-    return types;
-  }
 }
-
-const nothing: Invoke = () => undefined;

@@ -100,14 +100,15 @@ export class ResilienceService {
   }
 
   /**
-   * Several policies around plain functions.
+   * Several policies around plain functions. The same name is the same pipeline.
    *
+   * @throws {@link InvalidOptionsError} where the options contradict what the name already means.
    * @example
    * const guarded = resilience.pipeline('mailer', { retry: { maxRetries: 2 }, timeout: '5s' });
    * await guarded.execute(({ signal }) => send(mail, signal));
    */
   pipeline(name: string, policies: ResilientOptions): Pipeline {
-    return this.runtime.pipeline(name, policies, `ResilienceService.pipeline("${name}")`);
+    return this.runtime.pipeline(name, policies);
   }
 
   /** The policy of that name, if there is one; nothing is created. */
@@ -135,7 +136,6 @@ export class ResilienceService {
     const policy = this.find(kind, name) as { update(options: PolicyOptions[K]): void } | undefined;
     if (policy === undefined) return false;
     policy.update(options);
-    this.runtime.recompile();
     return true;
   }
 

@@ -16,8 +16,11 @@ export type CreateApplication = (module: Type) => Promise<INestApplication>;
 
 /** Every HTTP platform that Nest has. */
 export const platforms: readonly (readonly [string, CreateApplication])[] = [
-  ['Express', (module) => NestFactory.create(module, { logger: false })],
-  ['Fastify', (module) => NestFactory.create(module, new FastifyAdapter(), { logger: false })],
+  ['Express', (module) => NestFactory.create(module, { logger: false, abortOnError: false })],
+  [
+    'Fastify',
+    (module) => NestFactory.create(module, new FastifyAdapter(), { logger: false, abortOnError: false }),
+  ],
 ];
 
 /** Listens on any port; answers its address. */

@@ -1,0 +1,33 @@
+import type { Clock } from '../core/clock.js';
+import { Pipeline, completeOrder } from '../pipeline/index.js';
+import { RateLimitPolicy } from '../policies/rate-limit/index.js';
+import { isRequestLimit, policiesOf, type MethodPlan } from './method-plan.js';
+import type { PolicyRegistry } from './policy-registry.js';
+import type { ResilienceModuleOptions } from './resilience.options.js';
+
+/** What runs around a handler, or around any other method. */
+export interface Protection {
+  readonly pipeline: Pipeline;
+  /** Limits that apply once per request, outside everything. */
+  readonly requestLimits: readonly RateLimitPolicy[];
+  /** Limits of the pipeline that all calls share, so that an answer can say what is left. */
+  readonly limits: readonly RateLimitPolicy[];
+}
+
+/** Makes the policies of a plan, or finds them, and composes them. */
+export function protect(
+  plan: MethodPlan,
+  registry: PolicyRegistry,
+  clock: Clock,
+  options: Pick<ResilienceModuleOptions, 'enabled' | 'order'>,
+): Protection {
+  const policies = options.enabled === false ? [] : policiesOf(plan, registry);
+  const inside = policies.filter((policy) => !isRequestLimit(policy));
+  return {
+    pipeline: new Pipeline(plan.name, inside, clock, completeOrder(plan.order ?? options.order)),
+    requestLimits: policies.filter(isRequestLimit),
+    limits: inside.filter(
+      (policy): policy is RateLimitPolicy => policy instanceof RateLimitPolicy && !policy.isKeyed,
+    ),
+  };
+}
