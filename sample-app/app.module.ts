@@ -1,0 +1,15 @@
+import { Module } from '@nestjs/common';
+import { ResilienceHealthModule, ResilienceModule } from 'nestjs-breakwater';
+import { PatternsController } from './patterns/patterns.controller.js';
+import { PatternsService } from './patterns/patterns.service.js';
+import { PricesController } from './prices/prices.controller.js';
+import { PricesService } from './prices/prices.service.js';
+import { UpstreamClient } from './upstream/upstream.client.js';
+import { UpstreamController } from './upstream/upstream.controller.js';
+
+@Module({
+  imports: [ResilienceModule.forRoot({ requestContext: true }), ResilienceHealthModule.register()],
+  controllers: [PricesController, PatternsController, UpstreamController],
+  providers: [UpstreamClient, PricesService, PatternsService],
+})
+export class AppModule {}

@@ -1,0 +1,34 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import { AppModule } from './app.module.js';
+
+const port = Number(process.env['PORT'] ?? 3000);
+
+const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
+app.enableShutdownHooks();
+try {
+  await app.listen(port);
+} catch (error) {
+  if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
+  console.error(`Port ${port} is taken. Choose another one: PORT=3001 npm start`);
+  await app.close();
+  process.exit(1);
+}
+const url = `http://localhost:${port}`;
+console.log(`
+The sample application runs on ${url}. Try, in another terminal:
+
+  curl ${url}/prices/tea                           a price, under six policies
+  curl ${url}/patterns                             each pattern at work: /patterns/retry and so on
+  curl ${url}/api/resilience/simple-protected      a breaker and two retries
+
+Make the upstream ill, ask for prices, and watch:
+
+  curl -X PUT ${url}/upstream -H 'content-type: application/json' -d '{"failurePercent":100}'
+  curl -i ${url}/prices/tea                        X-Degraded-Mode: the last known price
+  curl ${url}/health/ready                         degraded, once the breaker is open
+  curl ${url}/health/resilience                    the numbers of all policies
+  curl -X PUT ${url}/upstream -H 'content-type: application/json' -d '{"failurePercent":0}'
+
+Health: ${url}/health, /health/live, /health/ready, /health/deep, /health/resilience
+`);

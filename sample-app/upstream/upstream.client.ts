@@ -1,0 +1,56 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
+import type { Faults, UpstreamCounts } from './upstream.server.js';
+
+/** A price as the upstream gives it. */
+export interface Price {
+  readonly sku: string;
+  readonly cents: number;
+  readonly source: string;
+}
+
+/** The upstream answered, but not with what was asked for. */
+export class UpstreamError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** Starts the upstream, a second process with an HTTP server of its own, and speaks to it over its socket. */
+@Injectable()
+export class UpstreamClient implements OnModuleInit, OnModuleDestroy {
+  private child!: ChildProcess;
+  private url!: string;
+
+  async onModuleInit(): Promise<void> {
+    this.child = fork(fileURLToPath(new URL('./upstream.server.js', import.meta.url)));
+    const [port] = (await once(this.child, 'message')) as [number];
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  onModuleDestroy(): void {
+    this.child.disconnect();
+  }
+
+  /** Asks for a price. Throws {@link UpstreamError} where the upstream does not give one. */
+  async price(sku: string, query: Record<string, string> = {}, signal?: AbortSignal): Promise<Price> {
+    const url = `${this.url}/prices/${encodeURIComponent(sku)}?${new URLSearchParams(query)}`;
+    const response = await fetch(url, { signal: signal ?? null });
+    const body = (await response.json()) as Price & { error?: string };
+    if (!response.ok) throw new UpstreamError(response.status, body.error ?? response.statusText);
+    return body;
+  }
+
+  /** Changes how the upstream misbehaves, or only looks. */
+  async faults(change?: Partial<Faults>): Promise<{ faults: Faults; counts: UpstreamCounts }> {
+    const response = await fetch(`${this.url}/faults`, {
+      ...(change && { method: 'PUT', body: JSON.stringify(change) }),
+    });
+    return (await response.json()) as { faults: Faults; counts: UpstreamCounts };
+  }
+}
