@@ -22,7 +22,9 @@ export function createMethodRun(
     signalIndex === undefined ? plainInvoke(record.original) : signalInvoke(record.original, signalIndex);
   if (plan.returns === 'observable') {
     return (self, args) =>
-      new Observable((subscriber) => runObservable(pipeline, clock, callOf(method, self, args), subscriber));
+      new Observable((subscriber) =>
+        runObservable(pipeline, clock, callOf(method, self, args), subscriber, context),
+      );
   }
   const invoke =
     context === undefined ? checked(method, record) : inContext(checked(method, record), context);
@@ -39,9 +41,9 @@ export function createMethodRun(
   function optionsOf(args: unknown[]): CallOptions | undefined {
     const given = signalIndex === undefined ? undefined : args[signalIndex];
     const signal = given instanceof AbortSignal ? given : undefined;
-    const outer = context?.call;
-    if (outer === undefined || outer.deadline === undefined) return signal && { signal };
-    return { signal, deadline: outer.deadline - clock.now() };
+    const deadline = context?.deadline;
+    if (deadline === undefined) return signal && { signal };
+    return { signal, deadline: deadline - clock.now() };
   }
 
   async function runInContext(requests: RequestContext, call: Call): Promise<unknown> {

@@ -3,6 +3,7 @@ import type { AbortListener, Call } from '../core/call.js';
 import type { Clock } from '../core/clock.js';
 import { runCall } from '../core/execute.js';
 import type { Pipeline } from '../pipeline/index.js';
+import type { RequestContext } from './request-context.js';
 
 /**
  * Runs a method that returns an observable: the subscription is the call. To the pipeline it is a promise of the last
@@ -16,16 +17,20 @@ export function runObservable(
   clock: Clock,
   call: Call,
   subscriber: Subscriber<unknown>,
+  context: RequestContext | undefined,
 ): () => void {
   /** Whether what the pipeline answered has reached the subscriber already. */
   let streamed = false;
   call.cancellable = true;
   call.adapt = (inner, result) => {
     streamed = isObservable(result);
-    return isObservable(result) ? stream(result, inner, subscriber) : result;
+    if (!isObservable(result)) return result;
+    const run = () => stream(result, inner, subscriber);
+    return context === undefined ? run() : context.inside(inner, run);
   };
   Promise.resolve(start(pipeline, clock, call)).then(
     (value) => {
+      if (call.fallbackLevel !== undefined) context?.markDegraded(call.fallbackLevel);
       if (!streamed) subscriber.next(value);
       subscriber.complete();
     },

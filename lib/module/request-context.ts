@@ -27,9 +27,13 @@ export class RequestContext {
     return this.storage.run({ response: this.storage.getStore()?.response, call }, run);
   }
 
-  /** The protected call around the present one, if there is one. */
-  get call(): Call | undefined {
-    return this.storage.getStore()?.call;
+  /** When the protected call around the present one must be over, on the clock's scale. */
+  get deadline(): number | undefined {
+    const call = this.storage.getStore()?.call;
+    if (call === undefined) return undefined;
+    const { deadline, attemptDeadline } = call;
+    if (deadline === undefined || attemptDeadline === undefined) return deadline ?? attemptDeadline;
+    return Math.min(deadline, attemptDeadline);
   }
 
   /** Says on the request's answer that a fallback served it. */

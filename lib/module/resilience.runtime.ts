@@ -264,8 +264,7 @@ export class ResilienceRuntime implements Runtime {
   }
 
   private nestedOptions(): CallOptions | undefined {
-    const outer = this.context?.call;
-    if (outer === undefined || outer.deadline === undefined) return undefined;
-    return { deadline: outer.deadline - this.clock.now() };
+    const deadline = this.context?.deadline;
+    return deadline === undefined ? undefined : { deadline: deadline - this.clock.now() };
   }
 }

@@ -10,7 +10,12 @@ import {
 } from '@nestjs/microservices';
 import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { describe, expect, it } from '@jest/globals';
-import { CircuitBreaker, CircuitBreakerInterceptor, RateLimit, ResilienceExceptionFilter } from 'nestjs-breakwater';
+import {
+  CircuitBreaker,
+  CircuitBreakerInterceptor,
+  RateLimit,
+  ResilienceExceptionFilter,
+} from 'nestjs-breakwater';
 import { ManualClock } from 'nestjs-breakwater/testing';
 import { firstValueFrom } from 'rxjs';
 import { io } from 'socket.io-client';
