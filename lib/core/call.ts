@@ -89,6 +89,8 @@ export class Call implements CallInfo, AbortListener {
   attempt = 1;
   /** When the call must be over, on the clock's scale; `undefined` where nothing bounds it. */
   deadline: number | undefined = undefined;
+  /** When the present attempt must be over; calls nested in it must not take longer. */
+  attemptDeadline: number | undefined = undefined;
   /** Whether anything can end this call before its method does. Where nothing can, nobody listens for it. */
   cancellable = false;
   /** Whether a first value has reached the subscriber of an observable call; from then on nothing may be repeated. */
