@@ -2,6 +2,7 @@ import { TimerEntry } from './timer-entry.js';
 import type { Clock } from './clock.js';
 import { TimeoutExceededError } from './errors.js';
 import { isThenable } from './property.js';
+import { follow, unfollow } from './signal-followers.js';
 
 /** Who waits least when there is not enough for all; lower numbers go first. @publicApi */
 export enum Priority {
@@ -373,7 +374,6 @@ export async function runBounded(call: Call, clock: Clock, run: Next): Promise<u
   const { signal, deadline } = call.options;
   if (signal?.aborted) throw signal.reason;
   call.cancellable = true;
-  const follow = signal && (() => call.abort('caller', signal.reason));
   let timer: CallTimer | undefined;
   if (deadline !== undefined) {
     const leftMs = deadline instanceof Date ? deadline.getTime() - clock.wallTime() : deadline;
@@ -384,11 +384,11 @@ export async function runBounded(call: Call, clock: Clock, run: Next): Promise<u
       clock.arm(timer, call.deadline as number);
     }
   }
-  if (follow) signal.addEventListener('abort', follow, { once: true });
+  if (signal !== undefined) follow(signal, call);
   try {
     return await run(call);
   } finally {
-    if (follow) signal.removeEventListener('abort', follow);
+    if (signal !== undefined) unfollow(signal, call);
     timer?.settle();
   }
 }
