@@ -238,7 +238,9 @@ describe('RateLimitPolicy', () => {
     const served: string[] = [];
     const call = (name: string, cost: number) => limit.execute(() => served.push(name), { cost });
 
-    const calls = [call('first', 5), call('dear', 4), call('cheap', 1)];
+    const calls = [call('first', 5), call('dear', 4)];
+    await clock.advance(300);
+    calls.push(call('cheap', 1));
     await clock.advance(1_000);
     await Promise.all(calls);
 
@@ -259,6 +261,21 @@ describe('RateLimitPolicy', () => {
     expect(await aborted).toBe('gone');
     expect(startedAt).toEqual([0, 100]);
     expect(clock.pending).toBe(0);
+  });
+
+  it('RL-05 behind a dear waiter that is aborted a cheap one goes as soon as it can', async () => {
+    const { clock, startedAt, call } = setUp({ capacity: 5, refillPerSecond: 10, maxWait: '1s' });
+    const caller = new AbortController();
+    await call({ cost: 5 });
+    const dear = call({ cost: 5, signal: caller.signal });
+    void call();
+    await clock.advance(50);
+
+    caller.abort('gone');
+    await clock.advance(1_000);
+
+    expect(await dear).toBe('gone');
+    expect(startedAt).toEqual([0, 100]);
   });
 
   it('RL-05 one that is aborted right after its turn has come never starts, and gives it back', async () => {
@@ -318,7 +335,7 @@ describe('RateLimitPolicy', () => {
   });
 
   it('RL-07 memory is bounded by maxKeys, and idle keys vanish', async () => {
-    const { clock, limit } = setUp({ capacity: 1, refillPerSecond: 1, maxKeys: 1_000 });
+    const { clock, limit } = setUp({ capacity: 1, refillPerSecond: 1, maxKeys: 10_000 });
 
     for (let i = 0; i < 1_000; i++) limit.decide(`old ${i}`);
     expect(limit.stats().keys).toBe(1_000);
@@ -326,6 +343,27 @@ describe('RateLimitPolicy', () => {
     for (let i = 0; i < 600; i++) limit.decide(`new ${i}`);
 
     expect(limit.stats().keys).toBe(600);
+    for (let i = 0; i < 20_000; i++) {
+      limit.decide(`newer ${i}`);
+      if (i % 1_000 === 0) await clock.advance(1_000);
+    }
+    expect(limit.stats().keys).toBeLessThanOrEqual(10_000);
+  });
+
+  it.each([
+    { capacity: 1, refillPerSecond: 1 },
+    { limit: 1, window: 1_000 },
+    { algorithm: 'leaky-bucket', capacity: 1, leakPerSecond: 1 },
+    { algorithm: 'leaky-bucket', mode: 'wait', capacity: 1, leakPerSecond: 1 },
+  ] as const)('RL-07 a key that is used up makes no room: %p', async (options) => {
+    const { clock, limit } = setUp({ ...options, maxKeys: 1 });
+    jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    limit.decide('blocked');
+
+    await clock.advance(900);
+    limit.decide('other');
+
+    expect(limit.decide('blocked').allowed).toBe(false);
   });
 
   it('RL-07 a hot and a blocked key are never evicted by a million others', async () => {

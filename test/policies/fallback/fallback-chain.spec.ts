@@ -1,0 +1,206 @@
+import { describe, expect, it, jest } from '@jest/globals';
+import { FallbackExhaustedError, TimeoutExceededError } from '../../../lib/core/errors.js';
+import { Pipeline } from '../../../lib/pipeline/index.js';
+import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
+import { FallbackChain, FallbackLevel } from '../../../lib/policies/fallback/index.js';
+import { RetryPolicy } from '../../../lib/policies/retry/index.js';
+import { TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
+import { ManualClock } from '../../../lib/testing/index.js';
+
+const { PRIMARY, REPLICA, DISTRIBUTED_CACHE, LOCAL_CACHE, BACKUP_SERVICE, DEFAULT } = FallbackLevel;
+const failWith = (message: string) => () => Promise.reject(new Error(message));
+
+describe('FallbackChain', () => {
+  it('FB-01 levels run in level order whatever the order of registration, absent ones skipped', async () => {
+    const ran: string[] = [];
+    const level = (name: string) => () => {
+      ran.push(name);
+      throw new Error(name);
+    };
+    const chain = new FallbackChain('rates')
+      .register(DEFAULT, level('default'))
+      .register(LOCAL_CACHE, level('local cache'))
+      .register(PRIMARY, level('primary'))
+      .register(BACKUP_SERVICE, level('backup'))
+      .register(DISTRIBUTED_CACHE, level('distributed cache'));
+
+    await expect(chain.execute()).rejects.toThrow(FallbackExhaustedError);
+
+    expect(ran).toEqual(['primary', 'distributed cache', 'local cache', 'backup', 'default']);
+  });
+
+  it('FB-01 the first that succeeds answers with its level, and the rest do not run', async () => {
+    const last = jest.fn();
+    const chain = new FallbackChain('rates')
+      .register(PRIMARY, failWith('down'))
+      .register(REPLICA, () => 'from the replica')
+      .register(DEFAULT, last);
+
+    expect(await chain.execute()).toEqual({ value: 'from the replica', level: REPLICA, degraded: true });
+
+    expect(last).not.toHaveBeenCalled();
+  });
+
+  it('FB-01 degraded is true for all but the primary', async () => {
+    for (const level of Object.values(FallbackLevel)) {
+      const chain = new FallbackChain('rates').register(level, () => 'fine');
+      expect(await chain.execute()).toEqual({ value: 'fine', level, degraded: level !== PRIMARY });
+    }
+  });
+
+  it.each([null, undefined])('FB-02 %s is an answer', async (answer) => {
+    const last = jest.fn();
+    const chain = new FallbackChain('rates')
+      .register(PRIMARY, failWith('down'))
+      .register(REPLICA, () => answer)
+      .register(DEFAULT, last);
+    const pipeline = new Pipeline('rates', [chain], new ManualClock());
+
+    expect(await chain.execute()).toEqual({ value: answer, level: REPLICA, degraded: true });
+    expect(await pipeline.execute(failWith('down'))).toBe(answer);
+    expect(await pipeline.execute(() => answer)).toBe(answer);
+
+    expect(last).not.toHaveBeenCalled();
+  });
+
+  it("FB-03 when all fail it throws every level's error in order, the primary's as cause", async () => {
+    const chain = new FallbackChain('rates')
+      .register(REPLICA, failWith('replica'))
+      .register(DEFAULT, failWith('default'));
+    const pipeline = new Pipeline('rates', [chain], new ManualClock());
+    const inOrder = { errors: ['primary', 'replica', 'default'].map((message) => ({ message })) };
+
+    const alone = await new FallbackChain('rates')
+      .register(PRIMARY, failWith('primary'))
+      .register(REPLICA, failWith('replica'))
+      .register(DEFAULT, failWith('default'))
+      .execute()
+      .catch((error: unknown) => error);
+    const aroundMethod = await pipeline.execute(failWith('primary')).catch((error: unknown) => error);
+
+    for (const error of [alone, aroundMethod]) {
+      expect(error).toBeInstanceOf(FallbackExhaustedError);
+      expect(error).toBeInstanceOf(AggregateError);
+      expect(error).toMatchObject({ ...inOrder, cause: { message: 'primary' } });
+    }
+  });
+
+  it('FB-03 an error that no level answers for stays what it is', async () => {
+    const chain = new FallbackChain('rates').register(DEFAULT, () => 'fine', RangeError);
+    const pipeline = new Pipeline('rates', [chain], new ManualClock());
+
+    await expect(pipeline.execute(failWith('down'))).rejects.toThrow(new Error('down'));
+  });
+
+  it('FB-04 a fallback sees the arguments and the error', async () => {
+    const seen = jest.fn();
+    const chain = new FallbackChain('rates').register(DEFAULT, seen);
+    const pipeline = new Pipeline('rates', [chain], new ManualClock());
+    const error = new Error('down');
+    const rate = pipeline.wrap((_from: string, _to: string) => Promise.reject(error));
+
+    await rate('EUR', 'USD');
+
+    expect(seen).toHaveBeenCalledWith('EUR', 'USD', error);
+  });
+
+  it('FB-04 the error stands behind the declared parameters, however many were given', async () => {
+    const seen = jest.fn();
+    const chain = new FallbackChain('rates').register(DEFAULT, seen);
+    const pipeline = new Pipeline('rates', [chain], new ManualClock());
+    const error = new Error('down');
+    const rate = pipeline.wrap((_from?: string, _to?: string) => Promise.reject(error));
+
+    await rate('EUR');
+
+    expect(seen).toHaveBeenCalledWith('EUR', undefined, error);
+  });
+
+  it('FB-04 of several handlers the one of the nearest error class answers', async () => {
+    class Remote extends Error {}
+    class RemoteTimeout extends Remote {}
+    const chain = new FallbackChain('rates')
+      .register(DEFAULT, () => 'any')
+      .register(DEFAULT, () => 'Error', Error)
+      .register(DEFAULT, () => 'Remote', Remote)
+      .register(DEFAULT, () => 'TypeError', TypeError);
+    const pipeline = new Pipeline('rates', [chain], new ManualClock());
+    const answers = [new RemoteTimeout(), new Remote(), new TypeError(), new RangeError(), 'no error'].map(
+      (error) => pipeline.execute(() => Promise.reject(error)),
+    );
+
+    expect(await Promise.all(answers)).toEqual(['Remote', 'Remote', 'TypeError', 'Error', 'any']);
+  });
+
+  it('FB-05 it sits outside retry and breaker, and hides nothing from them', async () => {
+    const clock = new ManualClock();
+    const chain = new FallbackChain('rates', { clock }).register(DEFAULT, () => 'fallback');
+    const retry = new RetryPolicy('rates', { maxRetries: 2, baseDelay: 0, budget: false }, { clock });
+    const breaker = new CircuitBreakerPolicy('rates', {}, { clock });
+    const pipeline = new Pipeline('rates', [breaker, retry, chain], clock);
+
+    expect(await pipeline.execute(failWith('down'))).toBe('fallback');
+
+    expect(breaker.stats().totalFailures).toBe(3);
+    expect(retry.stats()).toMatchObject({ totalRetries: 2, failedWithRetry: 1 });
+    expect(chain.stats()).toMatchObject({ totalCalls: 1, degradedCalls: 1 });
+  });
+
+  it('FB-05 it answers for a total timeout of the calls inside it', async () => {
+    const clock = new ManualClock();
+    const chain = new FallbackChain('rates', { clock }).register(DEFAULT, () => 'fallback');
+    const timeout = new TimeoutPolicy('rates', { total: 100 }, { clock });
+    const pipeline = new Pipeline('rates', [chain, timeout], clock);
+
+    const call = pipeline.execute(() => new Promise(() => {}));
+    await clock.advance(100);
+
+    expect(await call).toBe('fallback');
+  });
+
+  it('does not answer for a call that is over: aborted by its caller, or past its deadline', async () => {
+    const clock = new ManualClock();
+    const last = jest.fn();
+    const chain = new FallbackChain('rates', { clock }).register(DEFAULT, last);
+    const pipeline = new Pipeline('rates', [chain], clock);
+    const caller = new AbortController();
+    const never = () => new Promise(() => {});
+
+    const aborted = pipeline.execute(never, { signal: caller.signal }).catch((error: unknown) => error);
+    const late = pipeline.execute(never, { deadline: 100 }).catch((error: unknown) => error);
+    caller.abort('gone');
+    await clock.advance(100);
+
+    expect(await aborted).toBe('gone');
+    expect(await late).toBeInstanceOf(TimeoutExceededError);
+    expect(last).not.toHaveBeenCalled();
+  });
+
+  it("ends with the caller's own reason when that aborts during a fallback, and tries no further level", async () => {
+    const clock = new ManualClock();
+    const last = jest.fn();
+    const chain = new FallbackChain('rates', { clock })
+      .register(REPLICA, () => new Promise(() => {}))
+      .register(DEFAULT, last);
+    const caller = new AbortController();
+
+    const call = new Pipeline('rates', [chain], clock)
+      .execute(failWith('down'), { signal: caller.signal })
+      .catch((error: unknown) => error);
+    await clock.advance(0);
+    caller.abort('gone');
+
+    expect(await call).toBe('gone');
+    expect(last).not.toHaveBeenCalled();
+  });
+
+  it('used as a policy it still has no primary of its own', async () => {
+    const chain = new FallbackChain('rates').register(DEFAULT, () => 'fallback');
+    const pipeline = new Pipeline('rates', [chain], new ManualClock());
+    await pipeline.execute(failWith('down'));
+
+    expect(await chain.execute()).toMatchObject({ value: 'fallback', level: DEFAULT });
+    expect(chain.stats().levels).toMatchObject({ primary: { failed: 1 }, default: { answered: 2 } });
+    expect(chain.describe()).toBe('default');
+  });
+});

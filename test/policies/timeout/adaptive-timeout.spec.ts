@@ -1,0 +1,114 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { TimeoutExceededError } from '../../../lib/core/errors.js';
+import { AdaptiveTimeout, TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
+import { ManualClock } from '../../../lib/testing/index.js';
+import { SteppedClock } from '../../models/stepped-clock.js';
+
+describe('AdaptiveTimeout', () => {
+  it('TO-07 below minSamples the configured duration holds; from there on P95 × 1.5', () => {
+    const timeout = new AdaptiveTimeout({ duration: 2_000, minSamples: 20 }, new SteppedClock());
+    for (let i = 0; i < 19; i++) timeout.record(100);
+    expect(timeout.current()).toBe(2_000);
+
+    timeout.record(100);
+
+    expect(timeout.current()).toBeGreaterThan(150 * 0.98);
+    expect(timeout.current()).toBeLessThan(150 * 1.02);
+  });
+
+  it('TO-07 it is the 95th percentile that counts', () => {
+    const timeout = new AdaptiveTimeout({ duration: 10_000 }, new SteppedClock());
+    for (let i = 1; i <= 1_000; i++) timeout.record(i);
+
+    expect(timeout.current() / (950 * 1.5)).toBeCloseTo(1, 1);
+  });
+
+  it.each([
+    [1, 50],
+    [100_000, 500],
+  ])('TO-07 calls of %d ms are clamped to %d', (durationMs, expected) => {
+    const timeout = new AdaptiveTimeout({ duration: 200, min: 50, max: 500 }, new SteppedClock());
+    for (let i = 0; i < 100; i++) timeout.record(durationMs);
+
+    expect(timeout.current()).toBe(expected);
+  });
+
+  it('TO-07 the configured duration is the maximum where none is given', () => {
+    const timeout = new AdaptiveTimeout({ duration: 200 }, new SteppedClock());
+    for (let i = 0; i < 100; i++) timeout.record(100_000);
+
+    expect(timeout.current()).toBe(200);
+  });
+
+  it('TO-07 timeouts feed the estimate, so that it rises again', async () => {
+    const clock = new ManualClock();
+    const timeout = new TimeoutPolicy(
+      'search',
+      { duration: 10_000, adaptive: { minSamples: 20 } },
+      { clock },
+    );
+    const take = async (durationMs: number) => {
+      const method = () => new Promise((resolve) => void clock.delay(durationMs, () => resolve('fine')));
+      const call = timeout.execute(method).catch((error: unknown) => error);
+      await clock.advance(durationMs);
+      return call;
+    };
+    for (let i = 0; i < 20; i++) await take(100);
+    expect(await take(400)).toBeInstanceOf(TimeoutExceededError);
+
+    let attempts = 0;
+    while ((await take(400)) !== 'fine') attempts++;
+
+    expect(attempts).toBeGreaterThan(0);
+    expect(attempts).toBeLessThan(150);
+  });
+
+  it('TO-07 old samples fade', () => {
+    const clock = new SteppedClock();
+    const timeout = new AdaptiveTimeout({ duration: 2_000 }, clock);
+    for (let i = 0; i < 100; i++) timeout.record(100);
+    expect(timeout.current()).toBeLessThan(200);
+
+    clock.time = 60_000;
+
+    expect(timeout.current()).toBe(2_000);
+    expect(timeout.stats().samples).toBe(0);
+  });
+
+  it('TO-07 other options keep the samples', () => {
+    const clock = new SteppedClock();
+    const timeout = new AdaptiveTimeout({ duration: 2_000 }, clock);
+    for (let i = 0; i < 100; i++) timeout.record(100);
+
+    timeout.configure({ duration: 2_000, multiplier: 3 });
+
+    expect(timeout.current()).toBeGreaterThan(290);
+  });
+
+  it('TO-08 percentiles are within 2 % of exact over any distribution from 10 µs to 10 min', () => {
+    const [shortest, longest] = [Math.log(0.01), Math.log(600_000)];
+    const anywhere = fc.double({ min: shortest, max: longest, noNaN: true }).map(Math.exp);
+    const bulk = fc
+      .tuple(anywhere, anywhere, fc.nat({ max: 100 }))
+      .map(([usual, rare, percent]) =>
+        Array.from({ length: 100 }, (_, index) => (index < percent ? rare : usual * (1 + index / 1_000))),
+      );
+    const distribution = fc.oneof(fc.array(anywhere, { minLength: 1, maxLength: 300 }), bulk);
+    const property = fc.property(distribution, (durations) => {
+      const timeout = new AdaptiveTimeout({ duration: 1 }, new SteppedClock());
+      for (const duration of durations) timeout.record(duration);
+      const sorted = Float64Array.from(durations).sort();
+      const exact = (percent: number) =>
+        sorted[Math.ceil((percent * sorted.length) / 100 - 1e-9) - 1] as number;
+
+      const { p50, p95, p99, p999 } = timeout.stats();
+
+      const ratios = [p50, p95, p99, p999].map(
+        (estimate, index) => (estimate as number) / exact([50, 95, 99, 99.9][index] as number),
+      );
+      for (const ratio of ratios) expect(Math.abs(ratio - 1)).toBeLessThan(0.02);
+    });
+    fc.assert(property, { numRuns: 1_000 });
+  });
+});

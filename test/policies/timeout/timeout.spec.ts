@@ -1,0 +1,259 @@
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { InvalidOptionsError, TimeoutExceededError } from '../../../lib/core/errors.js';
+import { EventHub } from '../../../lib/core/events.js';
+import { SystemClock } from '../../../lib/core/system-clock.js';
+import { TimerEntry } from '../../../lib/core/timer-entry.js';
+import { WHEEL_TICK_MS } from '../../../lib/core/timer-wheel.js';
+import { Pipeline } from '../../../lib/pipeline/index.js';
+import { RetryPolicy } from '../../../lib/policies/retry/index.js';
+import { TimeoutPolicy, type TimeoutOptions } from '../../../lib/policies/timeout/index.js';
+import { ManualClock } from '../../../lib/testing/index.js';
+import { FakeHost } from '../../core/fake-host.js';
+import { deferred } from '../deferred.js';
+
+const never = () => new Promise(() => {});
+const errorOf = (call: Promise<unknown>) => call.catch((error: unknown) => error);
+
+function setUp(options: TimeoutOptions | string | number = 100) {
+  const clock = new ManualClock();
+  return { clock, timeout: new TimeoutPolicy('search', options, { clock }) };
+}
+
+/** Lets promise jobs run, without moving any clock. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+}
+
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
+describe('TimeoutPolicy', () => {
+  it('TO-01 the timer is released on success and on failure, and armed on the wheel that lets the process exit', async () => {
+    const { clock, timeout } = setUp({ duration: 100, total: 500 });
+    const arm = jest.spyOn(clock, 'arm');
+
+    await expect(timeout.execute(() => 'fine')).resolves.toBe('fine');
+    await expect(timeout.execute(() => Promise.reject(new Error('down')))).rejects.toThrow('down');
+    await expect(
+      timeout.execute(() => {
+        throw new Error('at once');
+      }),
+    ).rejects.toThrow('at once');
+
+    expect(clock.pending).toBe(0);
+    expect(arm.mock.calls.map(([entry]) => entry.keepAlive)).toEqual(new Array(6).fill(false));
+  });
+
+  it("TO-02 the method's late rejection after a timeout is nobody's unhandled rejection", async () => {
+    const { clock, timeout } = setUp();
+    const unhandled = jest.fn();
+    process.on('unhandledRejection', unhandled);
+    const method = deferred();
+
+    const call = errorOf(timeout.execute(() => method.promise));
+    await clock.advance(100);
+    method.reject(new Error('late'));
+    await clock.advance(100);
+    process.off('unhandledRejection', unhandled);
+
+    expect(await call).toBeInstanceOf(TimeoutExceededError);
+    expect(unhandled).not.toHaveBeenCalled();
+  });
+
+  it.each(['resolves', 'rejects'])(
+    'TO-03 a method that %s in the tick in which the wheel fires keeps its own outcome',
+    async (how) => {
+      const host = new FakeHost();
+      const clock = new SystemClock(host);
+      const events = new EventHub();
+      const seen = jest.fn();
+      events.listen(seen);
+      const timeout = new TimeoutPolicy('search', 100, { clock, events });
+      const method = deferred();
+      let signal: AbortSignal | undefined;
+      // On the same wheel as the timeout, and ahead of it: both run in one wake, with no promise job in between.
+      const ends = new (class extends TimerEntry {
+        override onDue(): void {
+          if (how === 'resolves') method.resolve('fine');
+          else method.reject('own');
+        }
+      })();
+      clock.arm(ends, 100);
+      const call = timeout.execute((info) => {
+        ({ signal } = info);
+        return method.promise;
+      });
+
+      host.pass(200);
+      const outcome = await call.catch((error: unknown) => error);
+
+      expect(outcome).toBe(how === 'resolves' ? 'fine' : 'own');
+      expect(signal?.aborted).toBe(false);
+      expect(timeout.stats().timedOutAttempts).toBe(0);
+      expect(seen).not.toHaveBeenCalled();
+      expect(clock.armedTimers).toBe(0);
+    },
+  );
+
+  it("TO-04 on a timeout the call's signal aborts with the TimeoutExceededError that the caller gets", async () => {
+    const { clock, timeout } = setUp();
+    let signal: AbortSignal | undefined;
+    const call = errorOf(
+      timeout.execute((info) => {
+        ({ signal } = info);
+        return never();
+      }),
+    );
+    expect(signal?.aborted).toBe(false);
+
+    await clock.advance(100);
+
+    expect(await call).toBeInstanceOf(TimeoutExceededError);
+    expect(signal?.aborted).toBe(true);
+    expect(signal?.reason).toBe(await call);
+  });
+
+  it('TO-04 a signal that nobody reads is never made', async () => {
+    const { clock, timeout } = setUp();
+    const controllers = jest.spyOn(globalThis, 'AbortController');
+
+    const call = errorOf(timeout.execute(never));
+    await clock.advance(100);
+    await call;
+
+    expect(controllers).not.toHaveBeenCalled();
+  });
+
+  it("TO-04 a caller's long-lived signal keeps no listener, however the calls ended", async () => {
+    const { clock, timeout } = setUp();
+    const { signal } = new AbortController();
+    const add = jest.spyOn(signal, 'addEventListener');
+    const remove = jest.spyOn(signal, 'removeEventListener');
+
+    const calls = [() => 'fine', () => Promise.reject(new Error('down')), never].map((method) =>
+      errorOf(timeout.execute<unknown>(method, { signal })),
+    );
+    await clock.advance(100);
+    await Promise.all(calls);
+
+    expect(add).toHaveBeenCalledTimes(1);
+    expect(remove).toHaveBeenCalledTimes(1);
+    expect(remove.mock.calls[0]?.[1]).toBe(add.mock.calls[0]?.[1]);
+  });
+
+  it("TO-04 a hundred calls at once on a caller's signal are no leak to Node, and all of them hear of its abort", async () => {
+    const { timeout } = setUp();
+    const warning = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const caller = new AbortController();
+    const add = jest.spyOn(caller.signal, 'addEventListener');
+
+    const calls = Array.from({ length: 100 }, () =>
+      errorOf(timeout.execute(never, { signal: caller.signal })),
+    );
+    caller.abort('gone');
+
+    expect(await Promise.all(calls)).toEqual(new Array(100).fill('gone'));
+    expect(add).toHaveBeenCalledTimes(1);
+    expect(warning).not.toHaveBeenCalled();
+  });
+
+  it('TO-05 total covers all attempts and back-offs', async () => {
+    const { clock, timeout } = setUp({ total: 250 });
+    const retry = new RetryPolicy(
+      'search',
+      { baseDelay: 100, backoff: 'constant', jitter: 'none', budget: false },
+      { clock },
+    );
+    const pipeline = new Pipeline('search', [timeout, retry], clock);
+    const startedAt: number[] = [];
+
+    const call = errorOf(
+      pipeline.execute(() => {
+        startedAt.push(clock.now());
+        return startedAt.length < 3 ? Promise.reject(new Error('down')) : never();
+      }),
+    );
+    await clock.advance(249);
+    expect(startedAt).toEqual([0, 100, 200]);
+    await clock.advance(1);
+
+    expect(await call).toMatchObject({ scope: 'total', timeoutMs: 250 });
+    expect(timeout.stats().timedOutCalls).toBe(1);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('TO-05 an attempt gets its own time, or what is left of the total', async () => {
+    const { clock, timeout } = setUp({ duration: 100, total: 250 });
+    const retry = new RetryPolicy('search', { baseDelay: 0, jitter: 'none', budget: false }, { clock });
+    const pipeline = new Pipeline('search', [timeout, retry], clock);
+    const ended: number[] = [];
+
+    const call = errorOf(
+      pipeline.execute(({ signal }) => {
+        signal.addEventListener('abort', () => ended.push(clock.now()));
+        return never();
+      }),
+    );
+    await clock.advance(1_000);
+
+    expect(ended).toEqual([100, 200, 250]);
+    expect(await call).toMatchObject({ scope: 'total' });
+    expect(timeout.stats()).toMatchObject({ timedOutAttempts: 2, timedOutCalls: 1 });
+  });
+
+  it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, '0s', 'soon'])(
+    'TO-06 a duration of %s is a configuration error',
+    (duration) => {
+      expect(() => new TimeoutPolicy('search', duration)).toThrow(InvalidOptionsError);
+      expect(() => new TimeoutPolicy('search', { total: duration })).toThrow(InvalidOptionsError);
+    },
+  );
+
+  it('TO-06 a duration of over 2^31-1 ms does not fire at once, on the wheel either', async () => {
+    const host = new FakeHost();
+    const timeout = new TimeoutPolicy('search', 2 ** 32, { clock: new SystemClock(host) });
+    const ended = jest.fn();
+
+    const call = errorOf(timeout.execute(never)).then(ended);
+    host.pass(2 ** 32 - 1);
+    await settle();
+    expect(ended).not.toHaveBeenCalled();
+    host.pass(1 + WHEEL_TICK_MS);
+    await call;
+
+    expect(ended).toHaveBeenCalledWith(expect.any(TimeoutExceededError));
+  });
+
+  it.each([1, 7, 8, 9, 100, 1_003.5])(
+    'TO-09 a timeout of %d ms is never early and at most a tick late',
+    async (duration) => {
+      const host = new FakeHost(12_345.25);
+      const timeout = new TimeoutPolicy('search', duration, { clock: new SystemClock(host) });
+      let endedAfter: number | undefined;
+      const call = errorOf(timeout.execute(never)).then(() => (endedAfter ??= host.time - 12_345.25));
+
+      for (let passed = 0; passed < duration + WHEEL_TICK_MS; passed += 0.5) {
+        host.pass(0.5);
+        await settle();
+      }
+      await call;
+
+      expect(endedAfter).toBeGreaterThanOrEqual(duration);
+      expect(endedAfter).toBeLessThanOrEqual(duration + WHEEL_TICK_MS);
+    },
+  );
+
+  it('TO-09 a ManualClock is exact', async () => {
+    const { clock, timeout } = setUp('100ms');
+    const ended = jest.fn();
+    const call = errorOf(timeout.execute(never)).then(ended);
+
+    await clock.advance(99.999);
+    expect(ended).not.toHaveBeenCalled();
+    await clock.advance(0.001);
+    await call;
+
+    expect(ended).toHaveBeenCalledTimes(1);
+  });
+});
