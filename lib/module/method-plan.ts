@@ -7,7 +7,13 @@ import { requestsOf, type ResilientOptions } from '../decorators/policy.decorato
 import { orderProblems, type PipelinePolicy, type PipelineSlot } from '../pipeline/index.js';
 import { FallbackChain, type FallbackOptions } from '../policies/fallback/index.js';
 import { RateLimitPolicy } from '../policies/rate-limit/index.js';
-import { POLICY_KINDS, registerFallback, type NamedKind, type PolicyTypes } from './policy-kinds.js';
+import {
+  POLICY_KINDS,
+  registerFallback,
+  type NamedKind,
+  type PolicyOptions,
+  type PolicyTypes,
+} from './policy-kinds.js';
 import type { PolicyRegistry } from './policy-registry.js';
 
 /** What a method asks for, once its class has had its say: the method's own wins, kind by kind. */
@@ -101,7 +107,7 @@ export function checkPlan(plan: MethodPlan, registry: PolicyRegistry): OptionPro
       );
     }
   }
-  problems.push(...backoffProblems(plan, registry));
+  problems.push(...backoffProblems(plan, registry), ...timeoutProblems(plan, registry));
   return problems;
 }
 
@@ -238,36 +244,51 @@ function ambiguousFallbacks(plan: MethodPlan): OptionProblem[] {
   });
 }
 
+/** The options of a plan's policies of one kind, each with its request; those that the user made tell none. */
+function optionsIn<K extends NamedKind & PolicyRequest['kind']>(
+  plan: MethodPlan,
+  kind: K,
+  registry: PolicyRegistry,
+): (readonly [PolicyRequest, PolicyOptions[K]])[] {
+  return plan.requests
+    .filter((request) => request.kind === kind && request.instance === undefined)
+    .map((request) => {
+      const own = request.name === undefined ? request.options : undefined;
+      return [request, registry.optionsOf(kind, request.name, own)];
+    });
+}
+
+/** Two timeouts of one method: neither may bound an attempt beyond what the other leaves for all. */
+function timeoutProblems(plan: MethodPlan, registry: PolicyRegistry): OptionProblem[] {
+  const timeouts = optionsIn(plan, 'timeout', registry);
+  return timeouts.flatMap(([request, { duration }]) =>
+    timeouts.flatMap(([other, { total }]): OptionProblem[] => {
+      const durationMs = duration === undefined ? undefined : parseDuration(duration);
+      const totalMs = total === undefined ? undefined : parseDuration(total);
+      if (request === other || durationMs === undefined || totalMs === undefined || durationMs <= totalMs)
+        return [];
+      const message = `"duration" of ${durationMs} ms, for one attempt, is above "total" of ${totalMs} ms, for all of them.`;
+      return [{ where: placeOf(request, plan), option: 'duration', message }];
+    }),
+  );
+}
+
 /** A first back-off that is longer than the whole call may take never runs. */
 function backoffProblems(plan: MethodPlan, registry: PolicyRegistry): OptionProblem[] {
-  const optionsOf = <K extends NamedKind>(request: PolicyRequest & { kind: K }) =>
-    registry.optionsOf<K>(
-      request.kind,
-      request.name,
-      request.name === undefined ? request.options : undefined,
-    );
-  const retry = plan.requests.find((request) => request.kind === 'retry' && request.instance === undefined);
-  const timeout = plan.requests.find(
-    (request) => request.kind === 'timeout' && request.instance === undefined,
-  );
-  if (retry === undefined) return [];
-  const {
-    baseDelay = '100ms',
-    maxRetries = 3,
-    maxElapsed,
-    backoff,
-  } = optionsOf(retry as PolicyRequest & { kind: 'retry' });
-  const total = timeout && optionsOf(timeout as PolicyRequest & { kind: 'timeout' }).total;
-  const baseMs = parseDuration(baseDelay);
-  if (baseMs === undefined || maxRetries === 0 || typeof backoff === 'function') return [];
-  const bounds = [
-    ['"maxElapsed"', maxElapsed],
-    ['the timeout\'s "total"', total],
-  ] as const;
-  return bounds.flatMap(([bound, given]): OptionProblem[] => {
-    const boundMs = given === undefined ? undefined : parseDuration(given);
-    if (boundMs === undefined || baseMs < boundMs) return [];
-    const message = `"baseDelay" of ${baseMs} ms does not fit into ${bound} of ${boundMs} ms: no retry could ever run.`;
-    return [{ where: placeOf(retry, plan), option: 'baseDelay', message }];
+  const totals = optionsIn(plan, 'timeout', registry).map(([, { total }]) => total);
+  return optionsIn(plan, 'retry', registry).flatMap(([request, options]) => {
+    const { baseDelay = '100ms', maxRetries = 3, maxElapsed, backoff } = options;
+    const baseMs = parseDuration(baseDelay);
+    if (baseMs === undefined || maxRetries === 0 || typeof backoff === 'function') return [];
+    const bounds = [
+      ['"maxElapsed"', maxElapsed] as const,
+      ...totals.map((total) => ['the timeout\'s "total"', total] as const),
+    ];
+    return bounds.flatMap(([bound, given]): OptionProblem[] => {
+      const boundMs = given === undefined ? undefined : parseDuration(given);
+      if (boundMs === undefined || baseMs < boundMs) return [];
+      const message = `"baseDelay" of ${baseMs} ms does not fit into ${bound} of ${boundMs} ms: no retry could ever run.`;
+      return [{ where: placeOf(request, plan), option: 'baseDelay', message }];
+    });
   });
 }
