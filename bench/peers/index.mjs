@@ -1,0 +1,10 @@
+// The libraries that we compare with, installed here and nowhere else.
+export * as cockatiel from 'cockatiel';
+export * as mollitia from 'mollitia';
+export * as nestjsResilience from 'nestjs-resilience';
+export { default as Opossum } from 'opossum';
+export { default as pLimit } from 'p-limit';
+export { default as pRetry } from 'p-retry';
+export { RateLimiter } from 'limiter';
+export { RateLimiterMemory } from 'rate-limiter-flexible';
+export { defer, lastValueFrom } from 'rxjs';
