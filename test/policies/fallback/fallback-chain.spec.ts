@@ -120,10 +120,10 @@ describe('FallbackChain', () => {
     class Remote extends Error {}
     class RemoteTimeout extends Remote {}
     const chain = new FallbackChain('rates')
-      .register(DEFAULT, () => 'any')
-      .register(DEFAULT, () => 'Error', Error)
       .register(DEFAULT, () => 'Remote', Remote)
-      .register(DEFAULT, () => 'TypeError', TypeError);
+      .register(DEFAULT, () => 'any')
+      .register(DEFAULT, () => 'TypeError', TypeError)
+      .register(DEFAULT, () => 'Error', Error);
     const pipeline = new Pipeline('rates', [chain], new ManualClock());
     const answers = [new RemoteTimeout(), new Remote(), new TypeError(), new RangeError(), 'no error'].map(
       (error) => pipeline.execute(() => Promise.reject(error)),

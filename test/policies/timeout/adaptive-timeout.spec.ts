@@ -61,7 +61,8 @@ describe('AdaptiveTimeout', () => {
     while ((await take(400)) !== 'fine') attempts++;
 
     expect(attempts).toBeGreaterThan(0);
-    expect(attempts).toBeLessThan(150);
+    // Long before the fast samples have faded.
+    expect(attempts).toBeLessThan(30);
   });
 
   it('TO-07 old samples fade', () => {

@@ -183,6 +183,17 @@ describe('TimeoutPolicy', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('TO-05 a back-off that cannot fit into the total is not slept', async () => {
+    const { clock, timeout } = setUp({ total: 250 });
+    const retry = new RetryPolicy('search', { baseDelay: 300, jitter: 'none', budget: false }, { clock });
+    const pipeline = new Pipeline('search', [timeout, retry], clock);
+
+    await expect(pipeline.execute(() => Promise.reject(new Error('down')))).rejects.toThrow('down');
+
+    expect(clock.now()).toBe(0);
+    expect(clock.pending).toBe(0);
+  });
+
   it('TO-05 an attempt gets its own time, or what is left of the total', async () => {
     const { clock, timeout } = setUp({ duration: 100, total: 250 });
     const retry = new RetryPolicy('search', { baseDelay: 0, jitter: 'none', budget: false }, { clock });
