@@ -1,8 +1,11 @@
-import type { Call } from './call.js';
+/** What follows a signal: a call. */
+interface Follower {
+  abort(kind: 'caller', reason: unknown): void;
+}
 
 /** The calls that follow one signal. */
 class Followers {
-  readonly calls = new Set<Call>();
+  readonly calls = new Set<Follower>();
 
   constructor(private readonly signal: AbortSignal) {}
 
@@ -17,7 +20,7 @@ const FOLLOWED = new WeakMap<AbortSignal, Followers>();
  * Aborts the call when the signal does, until {@link unfollow}. All calls that follow a signal share one listener: one
  * for each would make Node warn of a leak from the eleventh call on.
  */
-export function follow(signal: AbortSignal, call: Call): void {
+export function follow(signal: AbortSignal, call: Follower): void {
   let followers = FOLLOWED.get(signal);
   if (followers === undefined) {
     followers = new Followers(signal);
@@ -27,7 +30,7 @@ export function follow(signal: AbortSignal, call: Call): void {
   followers.calls.add(call);
 }
 
-export function unfollow(signal: AbortSignal, call: Call): void {
+export function unfollow(signal: AbortSignal, call: Follower): void {
   const followers = FOLLOWED.get(signal);
   if (followers?.calls.delete(call) === true && followers.calls.size === 0) {
     signal.removeEventListener('abort', followers);

@@ -3,7 +3,7 @@ import { parseDuration, type Duration } from '../../core/duration.js';
 import type { OptionProblem } from '../../core/errors.js';
 import { compileOptional as compiled, type CompiledMatcher, type Matcher } from '../../core/matcher.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
-import type { CircuitState } from './circuit.js';
+import type { CircuitState } from './circuit-state.js';
 
 /** Options of a circuit breaker. @publicApi */
 export interface CircuitBreakerOptions {

@@ -8,7 +8,8 @@ import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
 import type { Guard, Policy } from '../../core/policy.js';
 import { classify } from './classification.js';
-import { Circuit, type Admission, type CircuitObserver, type CircuitState } from './circuit.js';
+import { Circuit, type Admission, type CircuitObserver } from './circuit.js';
+import type { CircuitState } from './circuit-state.js';
 import {
   circuitBreakerSettings,
   type CircuitBreakerOptions,
@@ -341,7 +342,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
 function refusalMessage(name: string, circuit: Circuit, retryAfterMs: number | undefined): string {
   const key = circuit.key === undefined ? '' : ` (key "${circuit.key}")`;
   if (retryAfterMs !== undefined) {
-    return `Circuit breaker "${name}"${key} is open; it lets a probe in after ${formatDuration(retryAfterMs)}.`;
+    return `Circuit breaker "${name}"${key} is open; it lets a probe in after ${formatDuration(Math.ceil(retryAfterMs))}.`;
   }
   return circuit.state === 'forced-open'
     ? `Circuit breaker "${name}"${key} was forced open.`

@@ -8,15 +8,8 @@ import {
   type OutcomeWindow,
 } from './sliding-window.js';
 import type { CircuitSettings } from './circuit-breaker.options.js';
+import type { CircuitState } from './circuit-state.js';
 
-/**
- * - `closed`, `open`, `half-open`: the breaker decides;
- * - `forced-open`, `disabled`, `meter-only`: an operator decided: refuse all, let all pass uncounted, let all pass and
- *   only say when a threshold is crossed.
- *
- * @publicApi
- */
-export type CircuitState = 'closed' | 'open' | 'half-open' | 'forced-open' | 'disabled' | 'meter-only';
 
 const MANUAL = ['forced-open', 'disabled', 'meter-only', 'closed', 'open'] as const;
 

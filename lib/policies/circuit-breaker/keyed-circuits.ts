@@ -1,4 +1,5 @@
-import type { Circuit, CircuitState } from './circuit.js';
+import type { Circuit } from './circuit.js';
+import type { CircuitState } from './circuit-state.js';
 
 const OVERFLOW = '(overflow)';
 const STATS_KEYS = 100;
