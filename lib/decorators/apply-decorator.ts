@@ -74,6 +74,7 @@ function isRequestKeyed({ kind, options }: PolicyRequest): boolean {
 
 /** What a limit does not say itself, the configuration may: also that it is keyed by the request. */
 function mayBeRequestKeyed(request: PolicyRequest): boolean {
-  const { kind, name, options } = request;
+  const { kind, name, options, disabled } = request;
+  if (disabled === true) return false;
   return isRequestKeyed(request) || (kind === 'rateLimit' && (name !== undefined || options === undefined));
 }

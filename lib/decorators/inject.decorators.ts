@@ -7,6 +7,8 @@ export interface InjectedPolicy {
   readonly kind: PolicyKind;
   readonly name: string;
   readonly token: symbol;
+  /** The classes, or their prototypes, that ask for it. The process may hold applications that have none of them. */
+  readonly targets: Set<object>;
 }
 
 const injected = sharedState('injected-policies', () => new Map<symbol, InjectedPolicy>());
@@ -23,8 +25,13 @@ export function policyToken(kind: PolicyKind, name: string): symbol {
 
 function injectPolicy(kind: PolicyKind, name: string): ParameterDecorator & PropertyDecorator {
   const token = policyToken(kind, name);
-  injected.set(token, { kind, name, token });
-  return Inject(token);
+  const policy = injected.get(token) ?? { kind, name, token, targets: new Set() };
+  injected.set(token, policy);
+  const inject = Inject(token);
+  return (target: object, key: string | symbol | undefined, index?: number) => {
+    policy.targets.add(target);
+    inject(target, key as string, index as number);
+  };
 }
 
 /** The token of a circuit breaker. @publicApi */

@@ -12,6 +12,8 @@ export interface PolicyRequest {
   readonly name: string | undefined;
   /** As given, not yet validated; `undefined` where only a name was given. */
   readonly options: object | undefined;
+  /** Asks for none of its kind: on a method, whatever its class says. */
+  readonly disabled?: boolean;
   /** A policy that the user made, in place of options. */
   readonly instance?: object | undefined;
 }

@@ -26,7 +26,7 @@ export function requestOf(
   }
   const { name: named, enabled = true, returns, ...rest } = options as CommonOptions;
   const own = Object.keys(rest).length === 0 && name === undefined && named !== undefined ? undefined : rest;
-  return { requests: enabled ? [{ decorator, kind, name: name ?? named, options: own }] : [], returns };
+  return { requests: [{ decorator, kind, name: name ?? named, options: own, disabled: !enabled }], returns };
 }
 
 /** The arguments of a decorator whose first string is its name. */

@@ -2,6 +2,7 @@ import type { Type } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 import { refuseProblems } from '../core/option-table.js';
 import type { OptionProblem } from '../core/errors.js';
+import { injectedPolicies } from '../decorators/inject.decorators.js';
 import { recordsOf } from '../decorators/method-record.js';
 import { policiesOfInterceptor } from '../decorators/resilience.interceptor.js';
 import { decoratedClassOf, scanProviders } from './class-scan.js';
@@ -15,6 +16,7 @@ export class ApplicationCheck {
   readonly warnings: string[] = [];
   private readonly features = new WeakSet<FeaturePolicies>();
   private readonly checked = new Set<unknown>();
+  private askedFor: Set<symbol> | undefined;
 
   constructor(
     private readonly modules: ModulesContainer,
@@ -67,6 +69,25 @@ export class ApplicationCheck {
   /** The classes with decorated methods that the application has. */
   classes(): Set<Type> {
     return new Set([...scanProviders(this.modules)].flatMap((provider) => decoratedClassOf(provider) ?? []));
+  }
+
+  /** Whether some class of the application asks for a policy. */
+  asksFor(token: symbol): boolean {
+    this.askedFor ??= this.collectAsked();
+    return this.askedFor.has(token);
+  }
+
+  private collectAsked(): Set<symbol> {
+    const known = new Set<unknown>();
+    for (const { metatype } of scanProviders(this.modules)) {
+      for (let type: unknown = metatype; typeof type === 'function'; type = Object.getPrototypeOf(type)) {
+        known.add(type).add(type.prototype);
+      }
+    }
+    const asked = injectedPolicies().filter(({ targets }) =>
+      [...targets].some((target) => known.has(target)),
+    );
+    return new Set(asked.map(({ token }) => token));
   }
 
   private declareClass(type: Type, plans: MethodPlan[]): OptionProblem[] {

@@ -44,7 +44,7 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
   }
   return {
     name: methodName(type, record),
-    requests: [...byKind.values()].flat(),
+    requests: [...byKind.values()].flat().filter(isEnabled),
     order,
     returns: returns ?? 'promise',
   };
@@ -52,7 +52,12 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
 
 /** The plan of a function that belongs to no class: a handler behind an interceptor, a pipeline of the service. */
 export function planFunction(name: string, policies: ResilientOptions, where: string): MethodPlan {
-  return { name, requests: requestsOf(where, policies), order: policies.order, returns: 'promise' };
+  const requests = requestsOf(where, policies).filter(isEnabled);
+  return { name, requests, order: policies.order, returns: 'promise' };
+}
+
+function isEnabled({ disabled }: PolicyRequest): boolean {
+  return disabled !== true;
 }
 
 /** `Class.method`; of a method that the class has overridden, which class's it is. */

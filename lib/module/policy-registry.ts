@@ -4,9 +4,11 @@ import type { PolicyEnvironment } from '../core/environment.js';
 import { describeValue } from '../core/option-form.js';
 import { refuseProblems } from '../core/option-table.js';
 import { suggest } from '../core/suggest.js';
+import { FallbackChain, type FallbackOptions } from '../policies/fallback/index.js';
 import {
   NAMED_KINDS,
   POLICY_KINDS,
+  registerFallback,
   type NamedKind,
   type PolicyOptions,
   type PolicyTypes,
@@ -29,15 +31,8 @@ export class PolicyRegistry {
   private readonly configured = new Map<string, Declaration>();
   private readonly declared = new Map<string, Declaration>();
   private readonly unchecked: (() => OptionProblem[])[] = [];
-  private readonly policies: { readonly [K in NamedKind]: Map<string, PolicyTypes[K]> } = {
-    circuitBreaker: new Map(),
-    retry: new Map(),
-    retryBudget: new Map(),
-    bulkhead: new Map(),
-    rateLimit: new Map(),
-    timeout: new Map(),
-    fallback: new Map(),
-  };
+  private readonly policies = emptyByKind();
+  private readonly reserved = emptyByKind();
 
   constructor(
     private readonly defaults: PolicyDefaults,
@@ -104,8 +99,7 @@ export class PolicyRegistry {
    * nobody describes is a slip of the pen.
    */
   nameProblems(kind: NamedKind, name: string, where: string): OptionProblem[] {
-    const id = idOf(kind, name);
-    if (this.configured.has(id) || this.declared.has(id) || this.policies[kind].has(name)) return [];
+    if (this.isDescribed(kind, name)) return [];
     const known = this.namesOf(kind);
     if (known.length === 0 && kind !== 'retryBudget') return [];
     const { title, plural } = POLICY_KINDS[kind];
@@ -113,6 +107,12 @@ export class PolicyRegistry {
     const hint = meant === undefined ? '' : ` Did you mean "${meant}"?`;
     const message = `There is no ${title} "${name}": give it options here, or add it to forRoot({ ${plural} }).${hint}`;
     return [{ where, option: 'name', message }];
+  }
+
+  /** Whether anybody has said what a name means. */
+  isDescribed(kind: NamedKind, name: string): boolean {
+    const id = idOf(kind, name);
+    return this.configured.has(id) || this.declared.has(id) || this.policies[kind].has(name);
   }
 
   /** The options that a policy of this name has, or would have. */
@@ -129,6 +129,18 @@ export class PolicyRegistry {
   /** The policy of that name, made at first use. */
   get<K extends NamedKind>(kind: K, name: string): PolicyTypes[K] {
     return this.policies[kind].get(name) ?? this.create(kind, name, this.optionsOf(kind, name));
+  }
+
+  /**
+   * The policy of that name for somebody who may never use it: it counts, and shows, from the first use by its name on.
+   */
+  reserve<K extends NamedKind>(kind: K, name: string): PolicyTypes[K] {
+    const reserved: Map<string, PolicyTypes[K]> = this.reserved[kind];
+    const policy = this.policies[kind].get(name) ?? reserved.get(name);
+    if (policy !== undefined) return policy;
+    const made = POLICY_KINDS[kind].create(name, this.optionsOf(kind, name), this.environment);
+    reserved.set(name, made);
+    return made;
   }
 
   /** Get or create, with options: they must agree with what the name already means. */
@@ -185,7 +197,12 @@ export class PolicyRegistry {
     const { create, title } = POLICY_KINDS[kind];
     const policies: Map<string, PolicyTypes[K]> = this.policies[kind];
     this.checkRoom(policies.size, `${title} "${name}"`);
-    const policy = create(name, options, this.environment);
+    const reserved: PolicyTypes[K] | undefined = this.reserved[kind].get(name);
+    const policy = reserved ?? create(name, options, this.environment);
+    // It was made before everybody had spoken.
+    if (reserved instanceof FallbackChain) registerFallback(reserved, options as FallbackOptions);
+    else reserved?.update(options as object);
+    this.reserved[kind].delete(name);
     policies.set(name, policy);
     return policy;
   }
@@ -208,6 +225,12 @@ export class PolicyRegistry {
       true,
     );
   }
+}
+
+type ByKind = { readonly [K in NamedKind]: Map<string, PolicyTypes[K]> };
+
+function emptyByKind(): ByKind {
+  return Object.fromEntries(NAMED_KINDS.map((kind) => [kind, new Map()])) as ByKind;
 }
 
 function idOf(kind: NamedKind, name: string): string {

@@ -142,7 +142,7 @@ function providersOf(
     inject: [RUNTIME_TOKEN],
     useFactory: (runtime: ResilienceRuntime) => {
       prepare?.(runtime);
-      return runtime.policies.get(kind, name);
+      return runtime.injectable(kind, name, provide);
     },
   }));
 }

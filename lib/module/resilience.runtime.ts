@@ -17,6 +17,7 @@ import { isTranslatable, responseOf, translateFor } from './error-translation.js
 import type { FeaturePolicies } from './feature-policies.js';
 import { planFunction, planMethod, type MethodPlan } from './method-plan.js';
 import { createMethodRun } from './method-run.js';
+import type { NamedKind, PolicyTypes } from './policy-kinds.js';
 import { PolicyRegistry, contradictions } from './policy-registry.js';
 import { protect, type Protection } from './protection.js';
 import { RequestContext } from './request-context.js';
@@ -92,6 +93,13 @@ export class ResilienceRuntime implements Runtime {
   /** What works, but hardly as it was meant. */
   get warnings(): readonly string[] {
     return this.check.warnings;
+  }
+
+  /** The policy that a provider stands for. Names of other applications in the process take no place here. */
+  injectable<K extends NamedKind>(kind: K, name: string, token: symbol): PolicyTypes[K] {
+    return this.policies.isDescribed(kind, name) || this.check.asksFor(token)
+      ? this.policies.get(kind, name)
+      : this.policies.reserve(kind, name);
   }
 
   /** Looks at the classes that factories have made since. @throws {@link InvalidOptionsError} */

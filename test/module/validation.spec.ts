@@ -15,6 +15,7 @@ import {
   CircuitBreaker,
   CircuitBreakerPolicy,
   Fallback,
+  FallbackLevel,
   InvalidOptionsError,
   RateLimit,
   ResilienceInterceptor,
@@ -163,7 +164,7 @@ describe('PL-07 options that cannot be', () => {
       'FB-04 a level that does not exist',
       () => {
         class Service {
-          @Fallback({ levels: [{ level: loosely('replica'), use: 'nowhere' }] })
+          @Fallback({ levels: [{ level: FallbackLevel.REPLICA, use: 'nowhere' }] })
           async run(): Promise<void> {}
         }
         return Service;
