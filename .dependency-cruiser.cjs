@@ -6,8 +6,8 @@ const below = {
   decorators: ['decorators', 'pipeline', 'policies', 'core'],
   module: ['module', 'decorators', 'pipeline', 'policies', 'core'],
   'shared-state': ['shared-state', 'core'],
-  // These look at the module, and at what is below it; not at each other.
-  health: ['health', 'module', 'decorators', 'pipeline', 'policies', 'core'],
+  // These look at the module, and at what is below it; health shows the drain, too.
+  health: ['health', 'draining', 'module', 'decorators', 'pipeline', 'policies', 'core'],
   draining: ['draining', 'module', 'decorators', 'pipeline', 'policies', 'core'],
   observability: ['observability', 'module', 'decorators', 'pipeline', 'policies', 'core'],
 };

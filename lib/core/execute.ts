@@ -1,4 +1,5 @@
-import { Call, isBounded, runBounded, type CallInfo, type CallOptions, type Next } from './call.js';
+import { isBounded, runBounded } from './bounded-call.js';
+import { Call, type CallInfo, type CallOptions, type Next } from './call.js';
 import type { Clock } from './clock.js';
 
 const NO_ARGS: readonly unknown[] = Object.freeze([]);

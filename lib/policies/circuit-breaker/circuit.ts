@@ -10,7 +10,6 @@ import {
 import type { CircuitSettings } from './circuit-breaker.options.js';
 import type { CircuitState } from './circuit-state.js';
 
-
 const MANUAL = ['forced-open', 'disabled', 'meter-only', 'closed', 'open'] as const;
 
 /** The state machine: where each state may go. What is not here throws. */

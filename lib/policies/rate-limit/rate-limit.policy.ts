@@ -206,7 +206,9 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   /** The refusal that a decision means. */
   refusal(decision: RateLimitDecision): RateLimitExceededError {
     const { retryAfterMs } = decision;
-    const when = Number.isFinite(retryAfterMs) ? `; try again in ${formatDuration(retryAfterMs)}` : '';
+    const when = Number.isFinite(retryAfterMs)
+      ? `; try again in ${formatDuration(Math.ceil(retryAfterMs))}`
+      : '';
     const details = { policy: this.name, ...(Number.isFinite(retryAfterMs) && { retryAfterMs }) };
     const build = () =>
       new RateLimitExceededError(`Rate limit "${this.name}" is used up${when}.`, details, decision);

@@ -1,4 +1,5 @@
-import { CallTimer, type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
+import { CallTimer } from '../../core/bounded-call.js';
+import { type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { recomposePipelines } from '../../core/composition.js';
 import type { Clock } from '../../core/clock.js';

@@ -1,0 +1,43 @@
+import type { Duration } from '../core/duration.js';
+import type { PipelineSlot } from '../pipeline/order.js';
+import type { BulkheadOptions, BulkheadPolicy } from '../policies/bulkhead/index.js';
+import type { CircuitBreakerOptions, CircuitBreakerPolicy } from '../policies/circuit-breaker/index.js';
+import type { FallbackChain, FallbackHandler, FallbackOptions } from '../policies/fallback/index.js';
+import type { RateLimitPolicy } from '../policies/rate-limit/index.js';
+import type { RetryOptions, RetryPolicy } from '../policies/retry/index.js';
+import type { TimeoutOptions, TimeoutPolicy } from '../policies/timeout/index.js';
+import type { CommonOptions, RateLimitDecoratorOptions } from './decorator-types.js';
+import type { DecoratedKind } from './method-record.js';
+import { fallbackRequest, namedRequest, timeoutRequest, type ParsedRequest } from './policy-request.js';
+
+/** Options of `@Resilient`: each policy by name, by options, or made by the user. @publicApi */
+export interface ResilientOptions {
+  readonly circuitBreaker?: string | (CircuitBreakerOptions & CommonOptions) | CircuitBreakerPolicy;
+  readonly retry?: string | (RetryOptions & CommonOptions) | RetryPolicy;
+  readonly bulkhead?: string | (BulkheadOptions & CommonOptions) | BulkheadPolicy;
+  readonly rateLimit?: string | (RateLimitDecoratorOptions & CommonOptions) | RateLimitPolicy;
+  /** A duration, options, or a policy. */
+  readonly timeout?: Duration | (TimeoutOptions & CommonOptions) | TimeoutPolicy;
+  /** The name of a method of the class, a function, options, or a chain. */
+  readonly fallback?: string | FallbackHandler | (FallbackOptions & CommonOptions) | FallbackChain;
+  /** Where each kind runs, outermost first; kinds that it does not name stay where they are. */
+  readonly order?: readonly PipelineSlot[];
+  /** What the method returns, where its type annotation does not say. */
+  readonly returns?: 'promise' | 'observable';
+}
+
+/** The policies that a {@link ResilientOptions} asks for. */
+export function requestsOf(decorator: string, options: ResilientOptions): ParsedRequest['requests'] {
+  const { fallback, timeout } = options;
+  const named: readonly DecoratedKind[] = ['circuitBreaker', 'retry', 'bulkhead', 'rateLimit'];
+  return [
+    ...named.flatMap((kind) => {
+      const given = options[kind];
+      return given === undefined
+        ? []
+        : namedRequest(`${decorator} ${kind}`, kind, given as string | object, undefined).requests;
+    }),
+    ...(timeout === undefined ? [] : timeoutRequest(`${decorator} timeout`, timeout, undefined).requests),
+    ...(fallback === undefined ? [] : fallbackRequest(`${decorator} fallback`, fallback, undefined).requests),
+  ];
+}
