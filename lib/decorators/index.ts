@@ -30,8 +30,8 @@ export {
   Resilient,
   Retry,
   Timeout,
+  type ResilientOptions,
 } from './policy.decorators.js';
-export { type ResilientOptions } from './resilient.options.js';
 export * from './policy.interceptors.js';
 export { RateLimitGuard } from './rate-limit.guard.js';
 export { byHeader, byIp, byTenant, byUser } from './request-keys.js';

@@ -14,8 +14,7 @@ import type {
   ResilienceDecorator,
 } from './decorator-types.js';
 import type { DecoratedKind } from './method-record.js';
-import { fallbackRequest, namedRequest, timeoutRequest, type ParsedRequest } from './policy-request.js';
-import { requestsOf, type ResilientOptions } from './resilient.options.js';
+import { namedRequest, requestOf, type ParsedRequest } from './policy-request.js';
 
 /**
  * Stops calling what keeps failing, and tries again with a few probes after a while.
@@ -138,6 +137,22 @@ export function Fallback(
   return single('@Fallback', fallbackRequest('@Fallback', use, options));
 }
 
+/** Options of `@Resilient`: each policy by name, by options, or made by the user. @publicApi */
+export interface ResilientOptions {
+  readonly circuitBreaker?: string | (CircuitBreakerOptions & CommonOptions) | CircuitBreakerPolicy;
+  readonly retry?: string | (RetryOptions & CommonOptions) | RetryPolicy;
+  readonly bulkhead?: string | (BulkheadOptions & CommonOptions) | BulkheadPolicy;
+  readonly rateLimit?: string | (RateLimitDecoratorOptions & CommonOptions) | RateLimitPolicy;
+  /** A duration, options, or a policy. */
+  readonly timeout?: Duration | (TimeoutOptions & CommonOptions) | TimeoutPolicy;
+  /** The name of a method of the class, a function, options, or a chain. */
+  readonly fallback?: string | FallbackHandler | (FallbackOptions & CommonOptions) | FallbackChain;
+  /** Where each kind runs, outermost first; kinds that it does not name stay where they are. */
+  readonly order?: readonly PipelineSlot[];
+  /** What the method returns, where its type annotation does not say. */
+  readonly returns?: 'promise' | 'observable';
+}
+
 /**
  * Several policies in one. Without options it marks a method, so that the class's defaults apply to it.
  *
@@ -157,6 +172,45 @@ export function Resilient(options: ResilientOptions = {}): ResilienceDecorator {
   });
 }
 
+/** The policies that a {@link ResilientOptions} asks for. */
+export function requestsOf(decorator: string, options: ResilientOptions): ParsedRequest['requests'] {
+  const { fallback, timeout } = options;
+  const named: readonly DecoratedKind[] = ['circuitBreaker', 'retry', 'bulkhead', 'rateLimit'];
+  return [
+    ...named.flatMap((kind) => {
+      const given = options[kind];
+      return given === undefined
+        ? []
+        : namedRequest(`${decorator} ${kind}`, kind, given as string | object, undefined).requests;
+    }),
+    ...(timeout === undefined ? [] : timeoutRequest(`${decorator} timeout`, timeout, undefined).requests),
+    ...(fallback === undefined ? [] : fallbackRequest(`${decorator} fallback`, fallback, undefined).requests),
+  ];
+}
+
 function single(decorator: string, { requests, returns }: ParsedRequest): ResilienceDecorator {
   return decoratorOf({ decorator, requests, returns });
+}
+
+function timeoutRequest(
+  decorator: string,
+  first: Duration | object | undefined,
+  second: object | undefined,
+): ParsedRequest {
+  const options =
+    typeof first === 'object' || first === undefined ? (first ?? {}) : { ...second, duration: first };
+  return requestOf(decorator, 'timeout', undefined, options);
+}
+
+function fallbackRequest(
+  decorator: string,
+  first: string | FallbackHandler | object,
+  second: object | undefined,
+): ParsedRequest {
+  return requestOf(
+    decorator,
+    'fallback',
+    undefined,
+    typeof first === 'object' ? first : { ...second, use: first },
+  );
 }

@@ -3,7 +3,7 @@ import { parseDuration } from '../core/duration.js';
 import type { OptionProblem } from '../core/errors.js';
 import { suggest } from '../core/suggest.js';
 import { classRequestsOf, type MethodRecord, type PolicyRequest } from '../decorators/method-record.js';
-import { requestsOf, type ResilientOptions } from '../decorators/resilient.options.js';
+import { requestsOf, type ResilientOptions } from '../decorators/policy.decorators.js';
 import { orderProblems, type PipelinePolicy, type PipelineSlot } from '../pipeline/index.js';
 import { FallbackChain, type FallbackOptions } from '../policies/fallback/index.js';
 import { RateLimitPolicy } from '../policies/rate-limit/index.js';

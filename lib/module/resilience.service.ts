@@ -1,7 +1,7 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { Observable } from 'rxjs';
 import type { PolicyEvent } from '../core/events.js';
-import type { ResilientOptions } from '../decorators/resilient.options.js';
+import type { ResilientOptions } from '../decorators/policy.decorators.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import type { Pipeline } from '../pipeline/index.js';
 import type { BulkheadOptions, BulkheadPolicy, BulkheadStats } from '../policies/bulkhead/index.js';
