@@ -21,7 +21,13 @@ export interface FrameOptions {
  */
 export function attemptFrame(options: FrameOptions): Next {
   const frame = new Frame(options);
-  return (call) => new Promise((resolve, reject) => new Run(frame, call, resolve, reject).begin());
+  return (call) => {
+    try {
+      return new Run(frame, call).begin();
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  };
 }
 
 /** What all runs of one frame have in common. */
@@ -45,7 +51,8 @@ class Frame {
   constructor({ guards, next = runMethod, clock, repeater, enclosed = false }: FrameOptions) {
     this.guards = guards;
     this.count = guards.length;
-    this.peekers = guards.filter((guard) => guard.peek !== undefined);
+    // The first is entered before anything could be taken in vain.
+    this.peekers = guards.slice(1).filter((guard) => guard.peek !== undefined);
     this.next = next;
     this.innermost = next === runMethod;
     this.clock = clock;
@@ -58,7 +65,11 @@ class Frame {
   }
 }
 
-/** One call on its way through a frame, attempt after attempt. */
+/**
+ * One call on its way through a frame, attempt after attempt. As long as nothing but the method can keep it, each step
+ * returns what the caller gets: a value, or the method's own promise, continued. From the moment that it has to wait,
+ * can be aborted or is repeated, there is a promise of its own (`resolve` is set), and steps return nothing.
+ */
 class Run implements Runner, AbortListener {
   /** What the present attempt waits for. */
   running!: PromiseLike<unknown>;
@@ -71,26 +82,25 @@ class Run implements Runner, AbortListener {
   /** Whether what runs inside is still to be heard. */
   private waiting = false;
   private repetition: Repetition | undefined = undefined;
+  private resolve: ((value: unknown) => void) | undefined = undefined;
+  private reject: ((reason: unknown) => void) | undefined = undefined;
 
   constructor(
     private readonly frame: Frame,
     private outer: Call,
-    private readonly resolve: (value: unknown) => void,
-    private readonly reject: (reason: unknown) => void,
   ) {
     this.call = outer;
     this.permits = new Array<unknown>(frame.count);
   }
 
-  /** What it throws rejects: it runs inside the promise's executor. */
-  begin(): void {
+  begin(): unknown {
     const { frame, outer } = this;
     if (frame.readsStart) this.startedAt = frame.clock.now();
     frame.repeater?.begin(outer, this.startedAt);
-    this.attempt();
+    return this.attempt();
   }
 
-  private attempt(): void {
+  private attempt(): unknown {
     const { frame, outer } = this;
     // With nothing around the frame nobody else needs this call: the first attempt may use it up.
     const borrows = this.repetition === undefined && frame.outermost && !outer.cancellable;
@@ -105,33 +115,29 @@ class Run implements Runner, AbortListener {
         if (refusal !== undefined) throw refusal;
       }
     } catch (error) {
-      this.refused(error);
-      return;
+      return this.refused(error);
     }
-    this.enter();
+    return this.enter();
   }
 
   /** Enters the guards that are left, until one of them lets the attempt wait. */
-  private enter(): void {
+  private enter(): unknown {
     const { frame, call, permits } = this;
     try {
       while (this.entered < frame.count) {
         const permit: unknown = (frame.guards[this.entered] as AnyGuard).enter(call, this.startedAt);
-        if (permit instanceof Promise) {
-          this.waitFor(permit);
-          return;
-        }
+        if (permit instanceof Promise) return this.waitFor(permit);
         permits[this.entered++] = permit;
       }
     } catch (error) {
-      this.refused(error);
-      return;
+      return this.refused(error);
     }
-    this.runInside();
+    return this.runInside();
   }
 
-  private waitFor(granting: Promise<unknown>): void {
+  private waitFor(granting: Promise<unknown>): unknown {
     const { frame, call, permits } = this;
+    const promise = this.keepOwnPromise();
     granting.then(
       (permit) => {
         permits[this.entered++] = permit;
@@ -142,32 +148,39 @@ class Run implements Runner, AbortListener {
       },
       (error: unknown) => this.refused(error),
     );
+    return promise;
   }
 
   /** Some guard did not let the attempt in: those before it take it back. */
-  private refused(error: unknown): void {
+  private refused(error: unknown): unknown {
     const { frame, call, permits } = this;
     for (let i = this.entered - 1; i >= 0; i--) (frame.guards[i] as AnyGuard).cancel(permits[i], call);
-    this.concluded(false, error);
+    return this.concluded(false, error);
   }
 
-  private runInside(): void {
+  private runInside(): unknown {
     const { frame, call } = this;
     let result: unknown;
     try {
       result = frame.innermost ? call.start(call.invoke) : frame.next(call);
     } catch (error) {
-      this.ended(false, error);
-      return;
+      return this.ended(false, error);
     }
     if (!(result instanceof Promise)) {
-      if (!isThenable(result)) {
-        this.ended(true, result);
-        return;
-      }
+      if (!isThenable(result)) return this.ended(true, result);
       result = Promise.resolve(result);
     }
-    const running = result as Promise<unknown>;
+    if (call.cancellable || this.resolve !== undefined) return this.runRacing(result as Promise<unknown>);
+    return (result as Promise<unknown>).then(
+      (value) => this.ended(true, value),
+      (error: unknown) => this.ended(false, error),
+    );
+  }
+
+  /** Waits for what runs inside, unless an abort comes first. */
+  private runRacing(running: Promise<unknown>): unknown {
+    const { frame, call } = this;
+    const promise = this.keepOwnPromise();
     this.waiting = true;
     this.running = running;
     if (call.cancellable) {
@@ -176,12 +189,13 @@ class Run implements Runner, AbortListener {
     }
     running.then(
       (value) => {
-        if (this.running === running && this.waiting) this.ended(true, value);
+        if (this.waiting && this.running === running) this.ended(true, value);
       },
       (error: unknown) => {
-        if (this.running === running && this.waiting) this.ended(false, error);
+        if (this.waiting && this.running === running) this.ended(false, error);
       },
     );
+    return promise;
   }
 
   stopWaiting(reason: unknown): void {
@@ -193,7 +207,7 @@ class Run implements Runner, AbortListener {
   }
 
   /** The attempt is over: the guards get their permits back. */
-  private ended(ok: boolean, result: unknown): void {
+  private ended(ok: boolean, result: unknown): unknown {
     this.waiting = false;
     const { frame, call, permits, startedAt } = this;
     call.runner = undefined;
@@ -201,72 +215,72 @@ class Run implements Runner, AbortListener {
     let thrown: { error: unknown } | undefined;
     for (let i = frame.count - 1; i >= 0; i--) {
       const guard = frame.guards[i] as AnyGuard;
-      const permit = permits[i];
       try {
         if (guard.settlesWithMethod === true && call.hasOrphans) {
-          call.whenOrphansSettle(() => guard.settle(permit, call, ok, result, startedAt, endedAt));
+          settleLater(guard, permits[i], call, ok, result, startedAt, endedAt);
         } else {
-          guard.settle(permit, call, ok, result, startedAt, endedAt);
+          guard.settle(permits[i], call, ok, result, startedAt, endedAt);
         }
       } catch (error) {
         // Only a user's matcher throws; the guards further out still get their permits back.
         thrown ??= { error };
       }
     }
-    if (thrown !== undefined) this.finish(false, thrown.error);
-    else this.concluded(ok, result);
+    if (thrown === undefined) return this.concluded(ok, result);
+    if (call !== this.outer) call.detach();
+    return this.finish(false, thrown.error);
   }
 
-  private concluded(ok: boolean, result: unknown): void {
+  private concluded(ok: boolean, result: unknown): unknown {
     const { frame, call } = this;
     if (call !== this.outer) call.detach();
     const { repeater } = frame;
-    let again = repeater !== undefined && !ok;
-    if (ok && repeater !== undefined) {
+    if (repeater === undefined) return this.finish(ok, result);
+    let again = !ok;
+    if (ok) {
       try {
         again = repeater.refusesResult(this.outer, result);
       } catch (error) {
-        this.finish(false, error);
-        return;
+        return this.finish(false, error);
       }
     }
-    if (again) this.repeat(repeater as Repeater, ok, result);
-    else this.finish(ok, result);
+    return again ? this.repeat(repeater, ok, result) : this.finish(ok, result);
   }
 
-  private repeat(repeater: Repeater, ok: boolean, result: unknown): void {
+  private repeat(repeater: Repeater, ok: boolean, result: unknown): unknown {
     // The first attempt's own timer has ended a call that it had borrowed.
     if (this.call === this.outer && this.frame.nested && this.outer.abortKind !== undefined) {
       this.outer = this.outer.renew();
     }
-    const { outer, frame } = this;
+    const { outer } = this;
     const repetition = (this.repetition ??= { begunAt: this.startedAt, retries: 0, delayMs: 0 });
     let delayMs: number | undefined;
     try {
       delayMs = repeater.delayAfter(outer, repetition, ok, result);
     } catch (error) {
-      this.finish(false, error);
-      return;
+      return this.finish(false, error);
     }
-    if (delayMs === undefined) {
-      if (ok) this.finish(true, result, false);
-      else this.finish(false, result);
-      return;
-    }
+    if (delayMs === undefined) return this.finish(ok, result, false);
     repetition.retries++;
     repetition.delayMs = delayMs;
     outer.attempt = repetition.retries + 1;
-    const again = () => {
-      if (outer.abortKind !== undefined) this.finish(false, outer.abortReason);
-      else if (!repeater.mayStart(outer, repetition, ok)) this.finish(false, result);
-      else {
-        if (frame.readsStart) this.startedAt = frame.clock.now();
-        this.attempt();
-      }
-    };
+    const promise = this.keepOwnPromise();
+    const again = () => this.again(repeater, repetition, ok, result);
     if (delayMs > 0) this.sleep(delayMs, again);
     // In a turn of its own, so that a million immediate retries do not nest.
     else queueMicrotask(again);
+    return promise;
+  }
+
+  /** The delay is over. */
+  private again(repeater: Repeater, repetition: Repetition, ok: boolean, result: unknown): void {
+    const { outer, frame } = this;
+    if (outer.abortKind !== undefined) this.finish(false, outer.abortReason);
+    else if (!repeater.mayStart(outer, repetition, ok)) this.finish(false, result);
+    else {
+      if (frame.readsStart) this.startedAt = frame.clock.now();
+      this.attempt();
+    }
   }
 
   /** Waits, keeping the process alive; an abort ends it at once. */
@@ -285,9 +299,33 @@ class Run implements Runner, AbortListener {
     if (outer.cancellable) outer.onAbortAdd(listener);
   }
 
-  private finish(ok: boolean, result: unknown, successful = ok): void {
-    this.frame.repeater?.end(this.repetition?.retries ?? 0, successful);
-    if (ok) this.resolve(result);
-    else this.reject(result);
+  /** From now on the caller waits for a promise of this run; `undefined` where it does already. */
+  private keepOwnPromise(): Promise<unknown> | undefined {
+    if (this.resolve !== undefined) return undefined;
+    return new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
   }
+
+  private finish(ok: boolean, result: unknown, successful = ok): unknown {
+    this.frame.repeater?.end(this.repetition?.retries ?? 0, successful);
+    if (this.resolve === undefined) {
+      if (ok) return result;
+      throw result;
+    }
+    if (ok) this.resolve(result);
+    else (this.reject as (reason: unknown) => void)(result);
+    return undefined;
+  }
+}
+
+/** Apart from the loop over all guards, so that only the rare case pays for a closure. */
+function settleLater(
+  guard: AnyGuard,
+  permit: unknown,
+  call: Call,
+  ...outcome: [boolean, unknown, number, number]
+): void {
+  call.whenOrphansSettle(() => guard.settle(permit, call, ...outcome));
 }

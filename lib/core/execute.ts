@@ -14,12 +14,13 @@ export function runCall(call: Call, clock: Clock, run: Next): unknown {
   return isBounded(call.options) ? runBounded(call, clock, run) : run(call);
 }
 
-/** Runs a plain function through `run`, which answers with a promise. */
+/** Runs a plain function through `run`. */
 export function execute<T>(
   run: Next,
   fn: (call: CallInfo) => T | PromiseLike<T>,
   options: CallOptions | undefined,
   clock: Clock,
 ): Promise<T> {
-  return runCall(callOf(fn, options), clock, run) as Promise<T>;
+  const result = runCall(callOf(fn, options), clock, run);
+  return (result instanceof Promise ? result : Promise.resolve(result)) as Promise<T>;
 }

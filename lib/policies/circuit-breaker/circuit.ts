@@ -164,6 +164,8 @@ export class Circuit {
     if (admission !== this.generation) return;
     if (this.current === 'closed') {
       this.window.record(flags, now);
+      // A plain success can only matter where it may complete a minimum.
+      if (flags === 0 && this.settings.minimumCalls === 0) return;
       const reason = this.exceeded();
       if (reason !== undefined) this.open(this.clock.now(), reason);
     } else if (this.current === 'meter-only') {
