@@ -15,7 +15,7 @@ export class UpstreamController {
   }
 
   @Put()
-  change(@Body() body: unknown) {
+  async change(@Body() body: unknown): Promise<Faults> {
     if (typeof body !== 'object' || body === null)
       throw new BadRequestException('The body must be a JSON object.');
     for (const [name, value] of Object.entries(body)) {
@@ -31,6 +31,6 @@ export class UpstreamController {
         );
       }
     }
-    return this.upstream.faults(body);
+    return (await this.upstream.faults(body)).faults;
   }
 }
