@@ -74,6 +74,7 @@ class Extras {
   listeners: AbortListener[] | undefined = undefined;
   owner: AbortListener | undefined = undefined;
   orphans = 0;
+  lateSuccess: { readonly value: unknown } | undefined = undefined;
   orphanWaiters: (() => void)[] | undefined = undefined;
 }
 
@@ -271,6 +272,11 @@ export class Call implements CallInfo, AbortListener {
     return this.extras !== undefined && this.extras.orphans > 0;
   }
 
+  /** What an orphan has returned after all, where one has. */
+  get lateSuccess(): { readonly value: unknown } | undefined {
+    return this.extras?.lateSuccess;
+  }
+
   /** Runs `callback` when the last orphan has settled. */
   whenOrphansSettle(callback: () => void): void {
     (this.needExtras().orphanWaiters ??= []).push(callback);
@@ -279,14 +285,18 @@ export class Call implements CallInfo, AbortListener {
   private trackOrphan(running: PromiseLike<unknown>): void {
     for (let call: Call | undefined = this; call !== undefined; call = call.parent)
       call.needExtras().orphans++;
-    const settled = () => {
-      for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.orphanSettled();
+    const settled = (success?: { readonly value: unknown }) => {
+      for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.orphanSettled(success);
     };
-    running.then(settled, settled);
+    running.then(
+      (value) => settled({ value }),
+      () => settled(),
+    );
   }
 
-  private orphanSettled(): void {
+  private orphanSettled(success: { readonly value: unknown } | undefined): void {
     const extras = this.needExtras();
+    extras.lateSuccess ??= success;
     if (--extras.orphans > 0 || extras.orphanWaiters === undefined) return;
     const waiters = extras.orphanWaiters;
     extras.orphanWaiters = undefined;

@@ -38,6 +38,8 @@ export interface Guard<P> {
   readonly settlesWithMethod?: boolean;
   /** Whether it can end an attempt while the call around it goes on. */
   readonly endsAttempts?: boolean;
+  /** Whether all is well, so that a call may be sent more often than it was made. */
+  isCalm?(call: Call): boolean;
   /** Says, without letting anything in, that the call would be refused; asked before any guard is entered. */
   peek?(call: Call, now: number): ResilienceError | undefined;
   /** Lets the attempt in, or throws (rejects with) its refusal. */
@@ -80,8 +82,14 @@ export interface Repeater {
   end(retries: number, ok: boolean): void;
 }
 
+/** What a driver knows of the pipeline inside it. */
+export interface Inside {
+  /** Whether all guards inside say that all is well. */
+  isCalm(call: Call): boolean;
+}
+
 /** Decides how often, and in whose place, the rest of the pipeline runs. */
 export interface Driver {
   readonly policy: Policy;
-  run(call: Call, next: Next): Promise<unknown>;
+  run(call: Call, next: Next, inside: Inside): unknown;
 }

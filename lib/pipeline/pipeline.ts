@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.js';
 import { callOf, runCall } from '../core/execute.js';
 import { attemptFrame } from '../core/attempt-frame.js';
 import { compositionRound } from '../core/composition.js';
-import type { AnyGuard, Driver, Policy, Repeater } from '../core/policy.js';
+import type { AnyGuard, Driver, Inside, Policy, Repeater } from '../core/policy.js';
 import type { TimeoutPolicy } from '../policies/timeout/index.js';
 import { DEFAULT_ORDER, type PipelineSlot } from './order.js';
 
@@ -49,6 +49,8 @@ export class Pipeline {
     readonly policies: readonly PipelinePolicy[],
     private readonly clock: Clock,
     private readonly order: readonly PipelineSlot[] = DEFAULT_ORDER,
+    /** What joins for a while, such as an injected fault; asked at each composition. */
+    private readonly guests: () => readonly PipelinePolicy[] = () => [],
   ) {
     this.compose();
   }
@@ -92,11 +94,16 @@ export class Pipeline {
 
   /** An update of a policy may change what it takes part in. */
   private compose(): void {
-    const steps = this.policies.flatMap(stepsOf);
+    const steps = [...this.policies, ...this.guests()].flatMap(stepsOf);
     this.ordered = this.order.flatMap((slot) => steps.filter((step) => step.slot === slot));
     this.composed = compose(this.ordered, this.clock);
     this.round = compositionRound();
   }
+}
+
+function insideOf(steps: readonly PipelineStep[]): Inside {
+  const guards = steps.flatMap((step) => ('guard' in step && step.guard.isCalm ? [step.guard] : []));
+  return { isCalm: (call) => guards.every((guard) => guard.isCalm?.(call) === true) };
 }
 
 /** From the inside out: guards gather until a retry, a driver or the end closes their frame. */
@@ -117,7 +124,8 @@ function compose(steps: readonly PipelineStep[], clock: Clock): Next {
       closeFrame(true);
       const { driver } = step;
       const rest = next;
-      next = (call) => driver.run(call, rest);
+      const inside = insideOf(steps.slice(i + 1));
+      next = (call) => driver.run(call, rest, inside);
     }
   }
   closeFrame(false);

@@ -173,6 +173,10 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     this.keyed?.configure(this.settings.maxKeys, (circuit) => circuit.configure(this.settings));
   }
 
+  isCalm(call: Call): boolean {
+    return this.circuitOf(call).state === 'closed';
+  }
+
   peek(call: Call): CircuitOpenError | undefined {
     const circuit = this.circuitOf(call);
     return circuit.refuses() ? this.refusal(circuit) : undefined;
