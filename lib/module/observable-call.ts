@@ -1,4 +1,4 @@
-import { isObservable, type Observable, type Subscriber } from 'rxjs';
+import { Subject, isObservable, takeUntil, type Observable, type Subscriber } from 'rxjs';
 import type { AbortListener, Call } from '../core/call.js';
 import type { Clock } from '../core/clock.js';
 import { runCall } from '../core/execute.js';
@@ -9,8 +9,6 @@ import type { RequestContext } from './request-context.js';
  * Runs a method that returns an observable: the subscription is the call. To the pipeline it is a promise of the last
  * value; meanwhile every value goes straight to the subscriber. After the first one nothing can be repeated or
  * replaced any more, so errors pass through. Unsubscribing aborts the call.
- *
- * @returns what unsubscribes.
  */
 export function runObservable(
   pipeline: Pipeline,
@@ -18,9 +16,14 @@ export function runObservable(
   call: Call,
   subscriber: Subscriber<unknown>,
   context: RequestContext | undefined,
-): () => void {
+): void {
   /** Whether what the pipeline answered has reached the subscriber already. */
   let streamed = false;
+  let over = false;
+  // Before anything runs: a subscriber may leave while the first values are still being sent.
+  subscriber.add(() => {
+    if (!over) call.abort('caller', new DOMException('The subscriber has gone.', 'AbortError'));
+  });
   call.cancellable = true;
   call.adapt = (inner, result) => {
     streamed = isObservable(result);
@@ -30,13 +33,16 @@ export function runObservable(
   };
   Promise.resolve(start(pipeline, clock, call)).then(
     (value) => {
+      over = true;
       if (call.fallbackLevel !== undefined) context?.markDegraded(call.fallbackLevel);
       if (!streamed) subscriber.next(value);
       subscriber.complete();
     },
-    (error: unknown) => subscriber.error(error),
+    (error: unknown) => {
+      over = true;
+      subscriber.error(error);
+    },
   );
-  return () => call.abort('caller', new DOMException('The subscriber has gone.', 'AbortError'));
 }
 
 async function start(pipeline: Pipeline, clock: Clock, call: Call): Promise<unknown> {
@@ -47,15 +53,17 @@ async function start(pipeline: Pipeline, clock: Clock, call: Call): Promise<unkn
 function stream(source: Observable<unknown>, call: Call, subscriber: Subscriber<unknown>): Promise<unknown> {
   return new Promise((resolve, reject) => {
     let last: unknown;
+    // Stops the source even where it sends everything at once, before there is anything to unsubscribe from.
+    const stopped = new Subject<void>();
     const aborted: AbortListener = {
       onAbort() {
-        subscription.unsubscribe();
         // Whoever waits for the method to settle, such as a bulkhead, has waited long enough.
-        reject(call.abortReason as Error);
+        reject(call.abortReason);
+        stopped.next();
       },
     };
     call.onAbortAdd(aborted);
-    const subscription = source.subscribe({
+    source.pipe(takeUntil(stopped)).subscribe({
       next(value) {
         last = value;
         for (let link: Call | undefined = call; link !== undefined; link = link.parent) link.emitted = true;
@@ -63,7 +71,7 @@ function stream(source: Observable<unknown>, call: Call, subscriber: Subscriber<
       },
       error(error: unknown) {
         call.onAbortRemove(aborted);
-        reject(error as Error);
+        reject(error);
       },
       complete() {
         call.onAbortRemove(aborted);
