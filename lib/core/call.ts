@@ -286,7 +286,8 @@ export class Call implements CallInfo, AbortListener {
     for (let call: Call | undefined = this; call !== undefined; call = call.parent)
       call.needExtras().orphans++;
     const settled = (success?: { readonly value: unknown }) => {
-      for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.orphanSettled(success);
+      for (let call: Call | undefined = this; call !== undefined; call = call.parent)
+        call.orphanSettled(success);
     };
     running.then(
       (value) => settled({ value }),

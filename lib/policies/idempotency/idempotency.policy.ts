@@ -1,0 +1,301 @@
+import { runMethod, type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
+import type { Clock } from '../../core/clock.js';
+import { formatDuration } from '../../core/duration.js';
+import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import {
+  IdempotencyConflictError,
+  IdempotencyKeyMissingError,
+  IdempotencyMismatchError,
+  isRejection,
+} from '../../core/errors.js';
+import { execute } from '../../core/execute.js';
+import { MemoryOnceStore } from '../../core/memory-once-store.js';
+import type { OnceOutcome, OnceStore } from '../../core/once-store.js';
+import type { Driver, Policy } from '../../core/policy.js';
+import { TimerEntry } from '../../core/timer-entry.js';
+import { fingerprintOf } from './fingerprint.js';
+import { Flight } from './flights.js';
+import {
+  idempotencySettings,
+  type IdempotencyOptions,
+  type IdempotencySettings,
+} from './idempotency.options.js';
+
+/** The numbers of an idempotency policy. @publicApi */
+export interface IdempotencyStats {
+  readonly name: string;
+  /** Calls that ran the method, and those that got the outcome of another one. */
+  readonly totalRuns: number;
+  readonly totalReplays: number;
+  readonly totalShared: number;
+  readonly totalConflicts: number;
+  readonly totalMismatches: number;
+  readonly totalMissingKeys: number;
+  /** Runs whose lease was lost before they ended. */
+  readonly totalLost: number;
+  /** Outcomes that could not be kept. */
+  readonly totalStoreFailures: number;
+  readonly running: number;
+  /** Finished outcomes in memory, and those that went before their time. */
+  readonly records: number | undefined;
+  readonly evicted: number | undefined;
+}
+
+/** Where outcomes are kept. */
+export interface IdempotencyEnvironment extends PolicyEnvironment {
+  /** Default: memory. */
+  readonly once?: OnceStore | undefined;
+}
+
+/**
+ * Runs a method once per key, however often it is called: who comes later gets the first one's outcome, and who comes
+ * meanwhile waits for it or is refused. A failure is not kept, so that it can be tried again.
+ *
+ * After the `Idempotency-Key` HTTP header (IETF draft-ietf-httpapi-idempotency-key-header).
+ *
+ * @example
+ * const once = new IdempotencyPolicy('orders', { ttl: '24h', wait: '5s' });
+ * await once.execute(() => placeOrder(order), { idempotencyKey: request.headers['idempotency-key'], args: [order] });
+ *
+ * @publicApi
+ */
+export class IdempotencyPolicy implements Policy, Driver {
+  readonly kind = 'idempotency';
+  readonly policy = this;
+  private readonly clock: Clock;
+  private readonly store: OnceStore;
+  private settings: IdempotencySettings;
+  private readonly flights = new Map<string, Flight>();
+  private totals = {
+    totalRuns: 0,
+    totalReplays: 0,
+    totalShared: 0,
+    totalConflicts: 0,
+    totalMismatches: 0,
+    totalMissingKeys: 0,
+    totalLost: 0,
+    totalStoreFailures: 0,
+  };
+
+  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  constructor(
+    readonly name: string,
+    private options: IdempotencyOptions = {},
+    private readonly environment?: IdempotencyEnvironment,
+  ) {
+    this.settings = idempotencySettings(options, `idempotency "${name}"`);
+    this.clock = clockOf(environment);
+    this.store = environment?.once ?? new MemoryOnceStore(this.clock, this.settings.maxRecords);
+  }
+
+  /**
+   * Runs `fn`, unless that was done under the call's `idempotencyKey` (or `key`) before.
+   *
+   * @throws {@link IdempotencyKeyMissingError}, {@link IdempotencyMismatchError} and {@link IdempotencyConflictError}
+   * without running `fn`; else what `fn` throws, or threw.
+   */
+  execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
+    return execute((call) => this.run(call, runMethod), fn, options, this.clock);
+  }
+
+  async run(call: Call, next: Next): Promise<unknown> {
+    const { settings } = this;
+    const key = call.options.idempotencyKey ?? settings.key?.(call);
+    if (key === undefined || key === '') {
+      if (settings.onMissingKey === 'pass') return next(call);
+      this.totals.totalMissingKeys++;
+      throw new IdempotencyKeyMissingError(`Idempotency "${this.name}" needs a key, and the call has none.`, {
+        policy: this.name,
+      });
+    }
+    const fingerprint = settings.fingerprint?.(call) ?? fingerprintOf(call.args);
+    const flight = this.flights.get(key);
+    if (flight !== undefined) return this.join(flight, key, fingerprint, call, next);
+    return this.take(key, fingerprint, call, next);
+  }
+
+  reset(): void {
+    for (const total of Object.keys(this.totals)) this.totals[total as keyof typeof this.totals] = 0;
+    if (this.store instanceof MemoryOnceStore) this.store.clear();
+  }
+
+  /**
+   * Changes options while it runs; what is kept stays kept for its time.
+   *
+   * @throws {@link InvalidOptionsError}; the old options then stay in force.
+   */
+  update(options: IdempotencyOptions): void {
+    const merged = { ...this.options, ...options };
+    this.settings = idempotencySettings(merged, `idempotency "${this.name}"`);
+    this.options = merged;
+  }
+
+  stats(): IdempotencyStats {
+    const memory = this.store instanceof MemoryOnceStore ? this.store : undefined;
+    return {
+      name: this.name,
+      ...this.totals,
+      running: this.flights.size,
+      records: memory?.size,
+      evicted: memory?.evicted,
+    };
+  }
+
+  describe(): string {
+    const { settings } = this;
+    const wait =
+      settings.waitMs === 0 ? 'refuses meanwhile' : `waits ${formatDuration(settings.waitMs)} meanwhile`;
+    return `once per key for ${formatDuration(settings.ttlMs)}, ${wait}`;
+  }
+
+  /** Somebody in this process is at it: shares the outcome. */
+  private async join(
+    flight: Flight,
+    key: string,
+    fingerprint: string,
+    call: Call,
+    next: Next,
+  ): Promise<unknown> {
+    if (flight.fingerprint !== fingerprint) throw this.mismatch(key);
+    if (this.settings.waitMs === 0) throw this.conflict(key);
+    const outcome = await flight.wait(call, this.settings.waitMs, this.clock);
+    if (outcome === undefined) throw this.conflict(key);
+    // The first caller gave up, which is no outcome for this one.
+    if (outcome === ABANDONED) return this.run(call, next);
+    this.totals.totalShared++;
+    return settle(outcome);
+  }
+
+  private async take(key: string, fingerprint: string, call: Call, next: Next): Promise<unknown> {
+    const flight = new Flight(fingerprint);
+    this.flights.set(key, flight);
+    let landed: OnceOutcome = ABANDONED;
+    try {
+      const begun = await this.store.begin(key, fingerprint, this.settings.leaseMs);
+      switch (begun.kind) {
+        case 'mismatch':
+          throw this.mismatch(key);
+        case 'busy':
+          throw this.conflict(key, begun.leftMs);
+        case 'replay':
+          this.totals.totalReplays++;
+          landed = begun.outcome;
+          return settle(begun.outcome);
+        case 'run':
+          landed = await this.runOnce(key, begun.fence, call, next);
+          return settle(landed);
+      }
+    } finally {
+      const land = () => {
+        this.flights.delete(key);
+        const late = call.lateSuccess;
+        if (late !== undefined && !landed.ok) landed = { ok: true, value: late.value };
+        else if (call.abandoned) landed = ABANDONED;
+        flight.land(landed);
+      };
+      // A run that outlived its call still holds the key: nobody may run beside it.
+      if (call.hasOrphans) call.whenOrphansSettle(land);
+      else land();
+    }
+  }
+
+  /** The first run of a key. Its outcome is what the caller gets, whatever becomes of keeping it. */
+  private async runOnce(key: string, fence: number, call: Call, next: Next): Promise<OnceOutcome> {
+    this.totals.totalRuns++;
+    const heart = new Heart(this.clock, this.settings.leaseMs / 3, () => this.beat(key, fence));
+    heart.start();
+    let outcome: OnceOutcome;
+    try {
+      outcome = { ok: true, value: await next(call) };
+    } catch (error) {
+      outcome = { ok: false, value: error };
+    }
+    const keep = async () => {
+      heart.stop();
+      // What a method returned after its caller was told of a timeout is what the next call shall get.
+      const late = outcome.ok ? undefined : call.lateSuccess;
+      await this.keep(key, fence, late === undefined ? outcome : { ok: true, value: late.value }, call);
+    };
+    if (call.hasOrphans) call.whenOrphansSettle(() => void keep());
+    else await keep();
+    return outcome;
+  }
+
+  /** Never throws: the work is done, and keeping its outcome is a courtesy to later calls. */
+  private async keep(key: string, fence: number, outcome: OnceOutcome, call: Call): Promise<void> {
+    try {
+      if (!outcome.ok && !this.isKept(outcome.value, call)) await this.store.fail(key, fence);
+      else if (!(await this.store.complete(key, fence, outcome, this.settings.ttlMs))) {
+        this.totals.totalLost++;
+        this.emit('lease-lost', { key });
+      }
+    } catch (error) {
+      this.totals.totalStoreFailures++;
+      this.emit('store-failed', { key, error });
+    }
+  }
+
+  private isKept(error: unknown, call: Call): boolean {
+    return !isRejection(error) && !call.abandoned && this.settings.storeErrors?.(error, call) === true;
+  }
+
+  private async beat(key: string, fence: number): Promise<void> {
+    try {
+      await this.store.beat(key, fence, this.settings.leaseMs);
+    } catch (error) {
+      this.emit('store-failed', { key, error });
+    }
+  }
+
+  private conflict(key: string, retryAfterMs?: number): IdempotencyConflictError {
+    this.totals.totalConflicts++;
+    const message = `Another call with the idempotency key ${JSON.stringify(key)} is still running.`;
+    return new IdempotencyConflictError(message, { policy: this.name, retryAfterMs });
+  }
+
+  private mismatch(key: string): IdempotencyMismatchError {
+    this.totals.totalMismatches++;
+    const message = `The idempotency key ${JSON.stringify(key)} was used before, with other arguments.`;
+    return new IdempotencyMismatchError(message, { policy: this.name });
+  }
+
+  private emit(type: string, details: Record<string, unknown>): void {
+    const events = this.environment?.events;
+    if (events?.active === true) {
+      events.emit({ kind: this.kind, policy: this.name, type, at: this.clock.now(), details });
+    }
+  }
+}
+
+/** The outcome of a run whose caller gave up. */
+const ABANDONED: OnceOutcome = { ok: false, value: undefined };
+
+function settle({ ok, value }: OnceOutcome): unknown {
+  if (ok) return value;
+  throw value;
+}
+
+/** Says at intervals that a run is still alive. */
+class Heart extends TimerEntry {
+  constructor(
+    private readonly clock: Clock,
+    private readonly intervalMs: number,
+    private readonly beat: () => Promise<void>,
+  ) {
+    super();
+  }
+
+  start(): void {
+    this.clock.arm(this, this.clock.now() + this.intervalMs);
+  }
+
+  stop(): void {
+    this.clock.disarm(this);
+  }
+
+  onDue(): void {
+    // It never rejects.
+    void this.beat();
+    this.start();
+  }
+}

@@ -1,0 +1,2 @@
+export * from './idempotency.policy.js';
+export type { IdempotencyOptions } from './idempotency.options.js';

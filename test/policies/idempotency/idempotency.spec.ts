@@ -1,0 +1,321 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  BulkheadFullError,
+  IdempotencyConflictError,
+  IdempotencyKeyMissingError,
+  IdempotencyMismatchError,
+  TimeoutExceededError,
+} from '../../../lib/core/errors.js';
+import { MemoryOnceStore } from '../../../lib/core/memory-once-store.js';
+import { Pipeline } from '../../../lib/pipeline/index.js';
+import { IdempotencyPolicy, type IdempotencyOptions } from '../../../lib/policies/idempotency/index.js';
+import { RetryPolicy } from '../../../lib/policies/retry/index.js';
+import { TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
+import { ManualClock } from '../../../lib/testing/index.js';
+import { deferred } from '../deferred.js';
+
+function setUp(options: IdempotencyOptions = {}) {
+  const clock = new ManualClock();
+  return { clock, once: new IdempotencyPolicy('orders', options, { clock }) };
+}
+
+const under = (idempotencyKey: string, ...args: unknown[]) => ({ idempotencyKey, args });
+
+describe('IdempotencyPolicy', () => {
+  it.each([['a receipt'], [undefined], [null], [0], ['']])(
+    'ID-01 a stored %p is replayed and the method does not run',
+    async (value) => {
+      const { once } = setUp();
+      let runs = 0;
+      const place = () => {
+        runs++;
+        return value;
+      };
+
+      const first = await once.execute(place, under('k1'));
+      const second = await once.execute(place, under('k1'));
+
+      expect([first, second, runs]).toEqual([value, value, 1]);
+      expect(once.stats()).toMatchObject({ totalRuns: 1, totalReplays: 1, records: 1 });
+    },
+  );
+
+  it('ID-02 a second call waits for the first and shares its outcome', async () => {
+    const { once, clock } = setUp({ wait: '5s' });
+    const work = deferred<string>();
+    let runs = 0;
+    const place = () => {
+      runs++;
+      return work.promise;
+    };
+
+    const calls = [once.execute(place, under('k1')), once.execute(place, under('k1'))];
+    await clock.advance(4_000);
+    work.resolve('receipt');
+
+    expect(await Promise.all(calls)).toEqual(['receipt', 'receipt']);
+    expect(runs).toBe(1);
+    expect(clock.pending).toBe(1); // The record's expiry.
+  });
+
+  it('ID-02 a second call shares the error of the first, too', async () => {
+    const { once } = setUp({ wait: '5s' });
+    const work = deferred<string>();
+    const calls = [
+      once.execute(() => work.promise, under('k1')),
+      once.execute(() => work.promise, under('k1')),
+    ];
+
+    work.reject(new Error('declined'));
+
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.map((outcome) => (outcome as PromiseRejectedResult).reason.message)).toEqual([
+      'declined',
+      'declined',
+    ]);
+  });
+
+  it.each([
+    [0, 0],
+    ['1s', 1_000],
+  ])('ID-02 with wait %p a second call is refused after %p ms', async (wait, after) => {
+    const { once, clock } = setUp({ wait });
+    const work = deferred<string>();
+    const first = once.execute(() => work.promise, under('k1'));
+
+    const second = once.execute(() => work.promise, under('k1')).catch((error: unknown) => error);
+    await clock.advance(after);
+
+    expect(await second).toBeInstanceOf(IdempotencyConflictError);
+    work.resolve('receipt');
+    expect(await first).toBe('receipt');
+  });
+
+  it('ID-02 who waits and gives up leaves at once, and the first goes on', async () => {
+    const { once, clock } = setUp({ wait: '5s' });
+    const work = deferred<string>();
+    const giveUp = new AbortController();
+    const first = once.execute(() => work.promise, under('k1'));
+    const second = once.execute(() => work.promise, { ...under('k1'), signal: giveUp.signal });
+    await clock.advance(0);
+
+    giveUp.abort(new Error('enough'));
+
+    await expect(second).rejects.toThrow('enough');
+    work.resolve('receipt');
+    expect(await first).toBe('receipt');
+  });
+
+  it('ID-02 the first caller giving up is no outcome for the second, which waits for the method and then for its own turn', async () => {
+    const { once, clock } = setUp({ wait: '5s' });
+    const work = deferred<string>();
+    const giveUp = new AbortController();
+    let runs = 0;
+    const place = () => {
+      runs++;
+      return work.promise;
+    };
+    const first = once.execute(place, { ...under('k1'), signal: giveUp.signal });
+    const second = once.execute(place, under('k1'));
+    await clock.advance(0);
+
+    giveUp.abort(new Error('enough'));
+    await expect(first).rejects.toThrow('enough');
+    await clock.advance(1_000);
+    const besideTheOrphan = runs;
+    work.resolve('receipt');
+
+    expect(await second).toBe('receipt');
+    expect([besideTheOrphan, runs]).toEqual([1, 1]);
+  });
+
+  it.each([
+    ['finished', false],
+    ['running', true],
+  ])('ID-03 the same key with other arguments never runs, while the first is %s', async (_state, running) => {
+    const { once } = setUp({ wait: '5s' });
+    const work = deferred<string>();
+    const first = once.execute(() => work.promise, under('k1', { amount: 10 }));
+    if (!running) {
+      work.resolve('receipt');
+      await first;
+    }
+    let ran = false;
+
+    const second = once.execute(() => (ran = true), under('k1', { amount: 11 }));
+
+    await expect(second).rejects.toThrow(IdempotencyMismatchError);
+    expect(ran).toBe(false);
+    work.resolve('receipt');
+    await first;
+  });
+
+  it('ID-03 arguments are equal whatever the order of their keys', async () => {
+    const { once } = setUp();
+    await once.execute(() => 'receipt', under('k1', { amount: 10, currency: 'EUR' }));
+
+    expect(await once.execute(() => 'other', under('k1', { currency: 'EUR', amount: 10 }))).toBe('receipt');
+  });
+
+  it('ID-04 a failure is not stored', async () => {
+    const { once } = setUp();
+    const declined = once.execute(() => Promise.reject(new Error('declined')), under('k1'));
+    await expect(declined).rejects.toThrow('declined');
+
+    expect(await once.execute(() => 'receipt', under('k1'))).toBe('receipt');
+  });
+
+  it('ID-04 a declared failure is stored; a refusal of another policy never is', async () => {
+    const { once } = setUp({ storeErrors: () => true });
+    const declined = new Error('declined');
+    await once.execute(() => Promise.reject(declined), under('k1')).catch(() => undefined);
+    await once
+      .execute(() => Promise.reject(new BulkheadFullError('full')), under('k2'))
+      .catch(() => undefined);
+
+    await expect(once.execute(() => 'receipt', under('k1'))).rejects.toBe(declined);
+    expect(await once.execute(() => 'receipt', under('k2'))).toBe('receipt');
+  });
+
+  it('ID-05 after its time the key is free and the record gone, without another call', async () => {
+    const { once, clock } = setUp({ ttl: '1m' });
+    await once.execute(() => 'first', under('k1'));
+    await clock.advance(59_999);
+    const within = await once.execute(() => 'second', under('k1'));
+
+    await clock.advance(1);
+
+    expect(within).toBe('first');
+    expect(once.stats().records).toBe(0);
+    expect(clock.pending).toBe(0);
+    expect(await once.execute(() => 'second', under('k1'))).toBe('second');
+  });
+
+  it('ID-05 when full the oldest finished record goes, counted, and never a running one', async () => {
+    const { once } = setUp({ maxRecords: 2 });
+    const work = deferred<string>();
+    const running = once.execute(() => work.promise, under('running'));
+    for (const key of ['a', 'b', 'c']) await once.execute(() => key, under(key));
+
+    expect(once.stats()).toMatchObject({ records: 2, evicted: 1, running: 1 });
+    await expect(once.execute(() => 'again', under('running'))).rejects.toThrow(IdempotencyConflictError);
+    expect(await once.execute(() => 'again', under('b'))).toBe('b');
+    expect(await once.execute(() => 'again', under('a'))).toBe('again');
+    work.resolve('done');
+    await running;
+  });
+
+  it('ID-06 a run that lost its lease returns its own result and cannot overwrite the next one', async () => {
+    // Two processes, one store; the store's time goes on while the first process stands still.
+    const storeClock = new ManualClock();
+    const store = new MemoryOnceStore(storeClock, 100);
+    const first = new IdempotencyPolicy(
+      'orders',
+      { lease: '30s' },
+      { clock: new ManualClock(), once: store },
+    );
+    const second = new IdempotencyPolicy(
+      'orders',
+      { lease: '30s' },
+      { clock: new ManualClock(), once: store },
+    );
+    const slow = deferred<string>();
+    const stalled = first.execute(() => slow.promise, under('k1'));
+    await storeClock.advance(30_000);
+
+    const taken = await second.execute(() => 'of the second', under('k1'));
+    slow.resolve('of the first');
+
+    expect([await stalled, taken]).toEqual(['of the first', 'of the second']);
+    expect(first.stats().totalLost).toBe(1);
+    expect(await first.execute(() => 'again', under('k1'))).toBe('of the second');
+  });
+
+  it('ID-06 a run that is alive keeps its lease, however long it takes', async () => {
+    const clock = new ManualClock();
+    const once = new MemoryOnceStore(clock, 100);
+    const first = new IdempotencyPolicy('orders', { lease: '30s' }, { clock, once });
+    const second = new IdempotencyPolicy('orders', { lease: '30s' }, { clock, once });
+    const slow = deferred<string>();
+    const running = first.execute(() => slow.promise, under('k1'));
+    await clock.advance(300_000);
+
+    await expect(second.execute(() => 'beside it', under('k1'))).rejects.toThrow(IdempotencyConflictError);
+    slow.resolve('receipt');
+    expect(await running).toBe('receipt');
+    expect(first.stats().totalLost).toBe(0);
+  });
+
+  it('ID-07 failing to store after success does not fail the call, and is counted', async () => {
+    const clock = new ManualClock();
+    const store = new MemoryOnceStore(clock, 100);
+    store.complete = () => {
+      throw new Error('store down');
+    };
+    const once = new IdempotencyPolicy('orders', {}, { clock, once: store });
+
+    expect(await once.execute(() => 'receipt', under('k1'))).toBe('receipt');
+    expect(once.stats().totalStoreFailures).toBe(1);
+  });
+
+  it('ID-08 retries inside one call share one record', async () => {
+    const clock = new ManualClock();
+    const once = new IdempotencyPolicy('orders', {}, { clock });
+    const pipeline = new Pipeline(
+      'orders',
+      [new RetryPolicy('orders', { baseDelay: 0 }, { clock }), once],
+      clock,
+    );
+    let attempts = 0;
+    const place = () => {
+      attempts++;
+      if (attempts < 3) throw new Error('flaky');
+      return 'receipt';
+    };
+
+    const results = [await pipeline.execute(place, under('k1')), await pipeline.execute(place, under('k1'))];
+
+    expect(results).toEqual(['receipt', 'receipt']);
+    expect(attempts).toBe(3);
+    expect(once.stats()).toMatchObject({ totalRuns: 1, totalReplays: 1 });
+  });
+
+  it('what a method returns after its caller was told of a timeout is what the next call gets', async () => {
+    const clock = new ManualClock();
+    const once = new IdempotencyPolicy('orders', {}, { clock });
+    const pipeline = new Pipeline('orders', [once, new TimeoutPolicy('orders', '1s', { clock })], clock);
+    const slow = deferred<string>();
+    let runs = 0;
+    const place = () => {
+      runs++;
+      return slow.promise;
+    };
+    const first = pipeline.execute(place, under('k1')).catch((error: unknown) => error);
+    await clock.advance(1_000);
+    const meanwhile = pipeline.execute(place, under('k1')).catch((error: unknown) => error);
+
+    expect(await first).toBeInstanceOf(TimeoutExceededError);
+    expect(await meanwhile).toBeInstanceOf(IdempotencyConflictError);
+    slow.resolve('charged after all');
+    await clock.advance(0);
+
+    expect(await pipeline.execute(place, under('k1'))).toBe('charged after all');
+    expect(runs).toBe(1);
+  });
+
+  it('refuses a call without a key, or lets it pass', async () => {
+    const refusing = setUp().once;
+    const passing = setUp({ onMissingKey: 'pass' }).once;
+
+    await expect(refusing.execute(() => 'ran')).rejects.toThrow(IdempotencyKeyMissingError);
+    expect(await passing.execute(() => 'ran')).toBe('ran');
+  });
+
+  it('takes the key from the call by an option', async () => {
+    const { once } = setUp({ key: (call) => String(call.args[0]) });
+    await once.execute(() => 'first', { args: ['order-1'] });
+
+    expect(await once.execute(() => 'second', { args: ['order-1'] })).toBe('first');
+    expect(await once.execute(() => 'second', { args: ['order-2'] })).toBe('second');
+  });
+});
