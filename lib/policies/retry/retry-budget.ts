@@ -151,6 +151,26 @@ export class RetryBudget implements Policy {
   }
 }
 
+/** Finds budgets that several policies share by name. */
+export interface RetryEnvironment extends PolicyEnvironment {
+  readonly budgets?: (name: string) => RetryBudget;
+}
+
+/** The budget that an option means; `undefined` for none. */
+export function budgetOf(
+  owner: string,
+  option: RetryBudgetOptions | RetryBudget | string | false,
+  environment: RetryEnvironment | undefined,
+): RetryBudget | undefined {
+  if (option === false) return undefined;
+  if (option instanceof RetryBudget) return option;
+  if (typeof option === 'object') return new RetryBudget(owner, option, environment);
+  const shared = environment?.budgets?.(option);
+  if (shared === undefined)
+    throw new Error(`"${owner}" names the retry budget "${option}", which nobody provides.`);
+  return shared;
+}
+
 /** What a budget counts in its window. */
 interface BudgetMeter {
   readonly calls: number;

@@ -2,7 +2,7 @@ import type { Call, CallInfo, CallOptions, Next } from '../../core/call.js';
 import { retryAfterMsOf } from '../../core/classify.js';
 import type { Clock, RandomSource } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
-import { clockOf, randomOf, type PolicyEnvironment } from '../../core/environment.js';
+import { clockOf, randomOf } from '../../core/environment.js';
 import { RateLimitExceededError, RetryBudgetExhaustedError } from '../../core/errors.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
@@ -11,7 +11,7 @@ import type { Policy, Repeater, Repetition } from '../../core/policy.js';
 import { addedJitter, backoffDelay } from './backoff.js';
 import { discard } from './discard.js';
 import { firstStatus, isRetryable, isRetryableResult } from './retry-classification.js';
-import { RetryBudget, type RetryBudgetStats } from './retry-budget.js';
+import { RetryBudget, budgetOf, type RetryBudgetStats, type RetryEnvironment } from './retry-budget.js';
 import { retrySettings, type RetryOptions, type RetrySettings } from './retry.options.js';
 
 /** The numbers of a retry policy. @publicApi */
@@ -27,11 +27,6 @@ export interface RetryStats {
   /** Retries that the budget did not allow. */
   readonly budgetExhausted: number;
   readonly budget: RetryBudgetStats | undefined;
-}
-
-/** Finds budgets that several policies share by name. */
-export interface RetryEnvironment extends PolicyEnvironment {
-  readonly budgets?: (name: string) => RetryBudget;
 }
 
 /** Errors whose retry some budget refused: retries further out leave them alone, so that layers do not multiply. */
@@ -55,7 +50,8 @@ export class RetryPolicy implements Policy, Repeater {
   /** The frame of `execute`. */
   private alone: Next | undefined;
   private settings: RetrySettings;
-  private budget: RetryBudget | undefined;
+  /** What bounds its retries; hedges of the same method share it. */
+  budget: RetryBudget | undefined;
   private totalCalls = 0;
   private totalRetries = 0;
   private successfulWithRetry = 0;
@@ -73,7 +69,7 @@ export class RetryPolicy implements Policy, Repeater {
     this.settings = retrySettings(options, `retry "${name}"`);
     this.clock = clockOf(environment);
     this.random = randomOf(environment);
-    this.budget = this.createBudget();
+    this.budget = budgetOf(this.name, this.settings.budget, this.environment);
   }
 
   /**
@@ -153,7 +149,8 @@ export class RetryPolicy implements Policy, Repeater {
     const merged = { ...this.options, ...options };
     this.settings = retrySettings(merged, `retry "${this.name}"`);
     this.options = merged;
-    if (options.budget !== undefined) this.budget = this.createBudget();
+    if (options.budget !== undefined)
+      this.budget = budgetOf(this.name, this.settings.budget, this.environment);
   }
 
   stats(): RetryStats {
@@ -211,17 +208,6 @@ export class RetryPolicy implements Policy, Repeater {
       policy: name,
       cause,
     });
-  }
-
-  private createBudget(): RetryBudget | undefined {
-    const { budget } = this.settings;
-    if (budget === false) return undefined;
-    if (budget instanceof RetryBudget) return budget;
-    if (typeof budget === 'object') return new RetryBudget(this.name, budget, this.environment);
-    const shared = this.environment?.budgets?.(budget);
-    if (shared === undefined)
-      throw new Error(`Retry "${this.name}" names the budget "${budget}", which nobody provides.`);
-    return shared;
   }
 
   private emitRetried(attempt: number, error: unknown, delayMs: number): void {

@@ -1,0 +1,2 @@
+export * from './hedge.policy.js';
+export type { HedgeOptions } from './hedge.options.js';

@@ -1,0 +1,205 @@
+import { describe, expect, it } from '@jest/globals';
+import type { CallInfo } from '../../../lib/core/call.js';
+import { Pipeline } from '../../../lib/pipeline/index.js';
+import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
+import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
+import { HedgePolicy, type HedgeOptions } from '../../../lib/policies/hedge/index.js';
+import { RetryBudget, RetryPolicy } from '../../../lib/policies/retry/index.js';
+import { ManualClock } from '../../../lib/testing/index.js';
+import { deferred, type Deferred } from '../deferred.js';
+
+function setUp(options: HedgeOptions = { delay: 100 }) {
+  const clock = new ManualClock();
+  const hedge = new HedgePolicy('catalogue', options, { clock });
+  const attempts: (Deferred<string> & { signal: AbortSignal })[] = [];
+  const method = ({ signal }: CallInfo) => {
+    const attempt = deferred<string>();
+    attempts.push({ ...attempt, signal });
+    return attempt.promise;
+  };
+  return { clock, hedge, attempts, method };
+}
+
+describe('HedgePolicy', () => {
+  it('starts a second attempt when the first is slow, and takes whichever answers first', async () => {
+    const { clock, hedge, attempts, method } = setUp();
+    const call = hedge.execute(method);
+    await clock.advance(99);
+    const before = attempts.length;
+    await clock.advance(1);
+
+    attempts[1]?.resolve('from the hedge');
+
+    expect(await call).toBe('from the hedge');
+    expect([before, attempts.length]).toEqual([1, 2]);
+    expect(hedge.stats()).toMatchObject({ totalCalls: 1, totalHedges: 1, hedgeWins: 1 });
+    expect(clock.pending).toBe(0);
+  });
+
+  it('HG-01 the winner does not wait for the loser; the loser is aborted and the winner is not', async () => {
+    const { clock, hedge, attempts, method } = setUp();
+    const call = hedge.execute(method);
+    await clock.advance(100);
+
+    attempts[0]?.resolve('from the first');
+
+    expect(await call).toBe('from the first');
+    expect(attempts.map(({ signal }) => signal.aborted)).toEqual([false, true]);
+  });
+
+  it("HG-01 a loser's late rejection is observed", async () => {
+    const { clock, hedge, attempts, method } = setUp();
+    const unhandled: unknown[] = [];
+    const listener = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', listener);
+    const call = hedge.execute(method);
+    await clock.advance(100);
+    attempts[1]?.resolve('from the hedge');
+    await call;
+
+    attempts[0]?.reject(new Error('late'));
+    await clock.advance(0);
+
+    process.off('unhandledRejection', listener);
+    expect(unhandled).toEqual([]);
+  });
+
+  it('a failure only counts when nobody else is running, and the first one is the answer', async () => {
+    const { clock, hedge, attempts, method } = setUp();
+    const call = hedge.execute(method).catch((error: unknown) => error);
+    await clock.advance(100);
+    attempts[0]?.reject(new Error('first'));
+    await clock.advance(0);
+    attempts[1]?.reject(new Error('second'));
+
+    expect(await call).toEqual(new Error('first'));
+  });
+
+  it('a failure before the delay is the answer: trying again is the business of retries', async () => {
+    const { clock, hedge, attempts, method } = setUp();
+    const call = hedge.execute(method).catch((error: unknown) => error);
+
+    attempts[0]?.reject(new Error('refused'));
+
+    expect(await call).toEqual(new Error('refused'));
+    await clock.advance(1_000);
+    expect(attempts).toHaveLength(1);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('starts no more than maxHedges', async () => {
+    const { clock, hedge, attempts, method } = setUp({ delay: 100, maxHedges: 2 });
+    const call = hedge.execute(method);
+    await clock.advance(1_000);
+
+    attempts[2]?.resolve('third');
+
+    expect(await call).toBe('third');
+    expect(attempts).toHaveLength(3);
+  });
+
+  it('HG-02 no hedge after the caller aborts', async () => {
+    const { clock, hedge, attempts, method } = setUp();
+    const giveUp = new AbortController();
+    const call = hedge.execute(method, { signal: giveUp.signal });
+    await clock.advance(50);
+
+    giveUp.abort(new Error('enough'));
+
+    await expect(call).rejects.toThrow('enough');
+    await clock.advance(1_000);
+    expect(attempts).toHaveLength(1);
+    expect(attempts[0]?.signal.aborted).toBe(true);
+    expect(clock.pending).toBe(0);
+  });
+
+  it.each(['open', 'half-open'])('HG-02 no hedge while a breaker inside is %s', async (state) => {
+    const { clock, hedge, attempts, method } = setUp();
+    const breaker = new CircuitBreakerPolicy(
+      'catalogue',
+      { failureThreshold: 1, openDuration: 1_000 },
+      { clock },
+    );
+    const pipeline = new Pipeline('catalogue', [hedge, breaker], clock);
+    if (state === 'half-open') {
+      await breaker.execute(() => Promise.reject(new Error('down'))).catch(() => undefined);
+      await clock.advance(1_000);
+    }
+    const call = pipeline.execute(method);
+    await clock.advance(50);
+    if (state === 'open')
+      await breaker.execute(() => Promise.reject(new Error('down'))).catch(() => undefined);
+    await clock.advance(50);
+
+    expect(attempts).toHaveLength(1);
+    expect(hedge.stats().totalSuppressed).toBe(1);
+    attempts[0]?.resolve('fine');
+    expect(await call).toBe('fine');
+  });
+
+  it('HG-02 no hedge with the budget spent', async () => {
+    const { clock, hedge, attempts, method } = setUp({ delay: 100, budget: { max: 1 } });
+    const calls = [hedge.execute(method), hedge.execute(method)];
+    await clock.advance(100);
+
+    expect(attempts).toHaveLength(3);
+    expect(hedge.stats()).toMatchObject({ totalHedges: 1, totalSuppressed: 1 });
+    for (const attempt of attempts) attempt.resolve('fine');
+    await Promise.all(calls);
+  });
+
+  it('BU-04 a budget is shared by retries and hedges', async () => {
+    const clock = new ManualClock();
+    const budget = new RetryBudget('shared', { max: 1 }, { clock });
+    const retry = new RetryPolicy('other', { budget, baseDelay: 0 }, { clock });
+    const hedge = new HedgePolicy('catalogue', { delay: 100, budget }, { clock });
+    const slow = deferred<string>();
+    let attempts = 0;
+
+    await retry.execute(() => Promise.reject(new Error('down'))).catch(() => undefined);
+    const call = hedge.execute(() => {
+      attempts++;
+      return slow.promise;
+    });
+    await clock.advance(100);
+
+    expect(attempts).toBe(1);
+    slow.resolve('fine');
+    await call;
+  });
+
+  it('hedges by the observed percentile, once there are enough samples', async () => {
+    const { clock, hedge, attempts, method } = setUp({ percentile: 95, minSamples: 20, budget: false });
+    for (let i = 1; i <= 20; i++) {
+      const call = hedge.execute(method);
+      await clock.advance(i * 10);
+      attempts[i - 1]?.resolve('fine');
+      await call;
+    }
+    const delayMs = hedge.stats().currentDelayMs as number;
+    const call = hedge.execute(method);
+    await clock.advance(delayMs);
+
+    expect(delayMs).toBeGreaterThan(185);
+    expect(delayMs).toBeLessThan(205);
+    expect(attempts).toHaveLength(22);
+    for (const attempt of attempts) attempt.resolve('fine');
+    await call;
+  });
+
+  it("BH-04 a loser that ignores its abort keeps the bulkhead's slot until it settles", async () => {
+    const { clock, hedge, attempts, method } = setUp();
+    const bulkhead = new BulkheadPolicy('catalogue', { maxConcurrent: 2 }, { clock });
+    const pipeline = new Pipeline('catalogue', [hedge, bulkhead], clock);
+    const call = pipeline.execute(method);
+    await clock.advance(100);
+    attempts[1]?.resolve('from the hedge');
+    await call;
+
+    const whileItRuns = bulkhead.stats().activeCalls;
+    attempts[0]?.resolve('late');
+    await clock.advance(0);
+
+    expect([whileItRuns, bulkhead.stats().activeCalls]).toEqual([1, 0]);
+  });
+});
