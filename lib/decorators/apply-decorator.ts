@@ -1,4 +1,5 @@
 import { UseGuards, UseInterceptors, type Type } from '@nestjs/common';
+import { propertyOf } from '../core/property.js';
 import type { PipelineSlot } from '../pipeline/order.js';
 import type { ResilienceDecorator } from './decorator-types.js';
 import { attachToHandler, markMethod } from './method-interceptor.js';
@@ -34,7 +35,7 @@ export function decoratorOf(statement: Statement): ResilienceDecorator {
     attach(statement, marked.record);
     return marked.descriptor;
   };
-  return decorate as ResilienceDecorator;
+  return decorate;
 }
 
 function decorateClass(statement: Statement, type: Type): void {
@@ -69,7 +70,7 @@ function attach(statement: Statement, method: MethodRecord): void {
 }
 
 function isRequestKeyed({ kind, options }: PolicyRequest): boolean {
-  return kind === 'rateLimit' && (options as { by?: unknown } | undefined)?.by !== undefined;
+  return kind === 'rateLimit' && propertyOf(options, 'by') !== undefined;
 }
 
 /** What a limit does not say itself, the configuration may: also that it is keyed by the request. */

@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { ExecutionContext } from '@nestjs/common';
+import { propertyOf } from '../core/property.js';
 
 /** What these functions read of a request; Express and Fastify both have it. */
 interface RequestLike {
@@ -10,11 +11,11 @@ interface RequestLike {
 }
 
 /** The HTTP request of a context, of GraphQL over HTTP too. */
-export function requestOfContext(context: ExecutionContext): object | undefined {
+function requestOfContext(context: ExecutionContext): RequestLike | undefined {
   if (context.getType<string>() === 'graphql') {
-    return (context.getArgByIndex(2) as { req?: object } | undefined)?.req;
+    return context.getArgByIndex<{ req?: RequestLike } | undefined>(2)?.req;
   }
-  return context.getType() === 'http' ? context.switchToHttp().getRequest<object>() : undefined;
+  return context.getType() === 'http' ? context.switchToHttp().getRequest<RequestLike>() : undefined;
 }
 
 /**
@@ -31,7 +32,7 @@ export function byIp(
 ): (context: ExecutionContext) => string | undefined {
   const { trustedProxies = 0 } = options;
   return (context) => {
-    const request = requestOfContext(context) as RequestLike | undefined;
+    const request = requestOfContext(context);
     const address = trustedProxies > 0 ? forwardedFor(request, trustedProxies) : undefined;
     return network(address ?? request?.socket?.remoteAddress ?? request?.ip);
   };
@@ -40,7 +41,7 @@ export function byIp(
 /** A header's value. Without it a request is not limited: pair it with a limit by address. @publicApi */
 export function byHeader(name: string): (context: ExecutionContext) => string | undefined {
   const header = name.toLowerCase();
-  return (context) => first((requestOfContext(context) as RequestLike | undefined)?.headers?.[header]);
+  return (context) => first(requestOfContext(context)?.headers?.[header]);
 }
 
 /**
@@ -52,9 +53,9 @@ export function byHeader(name: string): (context: ExecutionContext) => string | 
 export function byUser(field?: string): (context: ExecutionContext) => string | undefined {
   const address = byIp();
   return (context) => {
-    const user = (requestOfContext(context) as RequestLike | undefined)?.user as
-      Record<string, unknown> | undefined;
-    const id = field === undefined ? (user?.['id'] ?? user?.['sub']) : user?.[field];
+    const user = requestOfContext(context)?.user;
+    const id =
+      field === undefined ? (propertyOf(user, 'id') ?? propertyOf(user, 'sub')) : propertyOf(user, field);
     return typeof id === 'string' || typeof id === 'number' ? `user:${id}` : address(context);
   };
 }

@@ -1,6 +1,8 @@
 import type { Type } from '@nestjs/common';
 import { parseDuration } from '../core/duration.js';
 import type { OptionProblem } from '../core/errors.js';
+import { describeValue } from '../core/option-form.js';
+import { propertyOf } from '../core/property.js';
 import { suggest } from '../core/suggest.js';
 import { classRequestsOf, type MethodRecord, type PolicyRequest } from '../decorators/method-record.js';
 import { requestsOf, type ResilientOptions } from '../decorators/policy.decorators.js';
@@ -86,8 +88,7 @@ export function declarePlan(
         ? registry.problemsOf(kind, undefined, options ?? {}, where)
         : registry.declare(kind, name, options, where)),
     );
-    if (kind === 'fallback')
-      problems.push(...fallbackMethodProblems(options as FallbackOptions, type, plan, where));
+    if (kind === 'fallback') problems.push(...fallbackMethodProblems(options, type, plan, where));
   }
   problems.push(...ambiguousFallbacks(plan));
   return problems;
@@ -133,7 +134,7 @@ function isSimpleFallback({ kind, name, instance, options }: PolicyRequest): boo
     kind === 'fallback' &&
     name === undefined &&
     instance === undefined &&
-    (options as FallbackOptions | undefined)?.levels === undefined
+    propertyOf(options, 'levels') === undefined
   );
 }
 
@@ -230,14 +231,15 @@ function methodNames(type: Type): string[] {
 function ambiguousFallbacks(plan: MethodPlan): OptionProblem[] {
   const seen = new Map<unknown, PolicyRequest>();
   return plan.requests.filter(isSimpleFallback).flatMap((request): OptionProblem[] => {
-    const on = (request.options as FallbackOptions | undefined)?.on;
-    return [on].flat().flatMap((part): OptionProblem[] => {
+    const on = propertyOf(request.options, 'on');
+    const parts: readonly unknown[] = Array.isArray(on) ? on : [on];
+    return parts.flatMap((part): OptionProblem[] => {
       if (!seen.has(part)) {
         seen.set(part, request);
         return [];
       }
       const errors =
-        typeof part === 'function' ? part.name : part === undefined ? 'all errors' : String(part);
+        typeof part === 'function' ? part.name : part === undefined ? 'all errors' : describeValue(part);
       return [
         {
           where: placeOf(request, plan),

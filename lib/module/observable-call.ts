@@ -53,12 +53,14 @@ async function start(pipeline: Pipeline, clock: Clock, call: Call): Promise<unkn
 function stream(source: Observable<unknown>, call: Call, subscriber: Subscriber<unknown>): Promise<unknown> {
   return new Promise((resolve, reject) => {
     let last: unknown;
+    // What a user's observable fails with is passed on as it is, an error or not.
+    const fail: (reason: unknown) => void = reject;
     // Stops the source even where it sends everything at once, before there is anything to unsubscribe from.
     const stopped = new Subject<void>();
     const aborted: AbortListener = {
       onAbort() {
         // Whoever waits for the method to settle, such as a bulkhead, has waited long enough.
-        reject(call.abortReason);
+        fail(call.abortReason);
         stopped.next();
       },
     };
@@ -71,7 +73,7 @@ function stream(source: Observable<unknown>, call: Call, subscriber: Subscriber<
       },
       error(error: unknown) {
         call.onAbortRemove(aborted);
-        reject(error);
+        fail(error);
       },
       complete() {
         call.onAbortRemove(aborted);

@@ -66,6 +66,8 @@ interface KindDefinition<K extends NamedKind> {
     options: PolicyOptions[K],
     environment: RegistryEnvironment,
   ) => PolicyTypes[K] & Policy;
+  /** Says what a policy shall do that was made before anybody had said it. */
+  readonly describe: (policy: PolicyTypes[K], options: PolicyOptions[K]) => void;
 }
 
 /** All that differs from kind to kind, in one place. */
@@ -75,38 +77,50 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
     title: 'circuit breaker',
     problems: circuitBreakerProblems,
     create: (name, options, environment) => new CircuitBreakerPolicy(name, options, environment),
+    describe: (policy, options) => policy.update(options),
   },
   retry: {
     plural: 'retries',
     title: 'retry',
     problems: retryProblems,
     create: (name, options, environment) => new RetryPolicy(name, options, environment),
+    describe: (policy, options) => policy.update(options),
   },
   retryBudget: {
     plural: 'retryBudgets',
     title: 'retry budget',
     problems: retryBudgetProblems,
     create: (name, options, environment) => new RetryBudget(name, options, environment),
+    describe: (policy, options) => policy.update(options),
   },
   bulkhead: {
     plural: 'bulkheads',
     title: 'bulkhead',
     problems: bulkheadProblems,
     create: (name, options, environment) => new BulkheadPolicy(name, options, environment),
+    describe: (policy, options) => policy.update(options),
   },
   rateLimit: {
     plural: 'rateLimiters',
     title: 'rate limit',
     problems: rateLimitProblems,
     create: (name, options, environment) => new RateLimitPolicy(name, options, environment),
+    describe: (policy, options) => policy.update(options),
   },
   timeout: {
     plural: 'timeouts',
     title: 'timeout',
     problems: timeoutProblems,
     create: (name, options, environment) => new TimeoutPolicy(name, options, environment),
+    describe: (policy, options) => policy.update(options),
   },
-  fallback: { plural: 'fallbacks', title: 'fallback', problems: fallbackProblems, create: createFallback },
+  fallback: {
+    plural: 'fallbacks',
+    title: 'fallback',
+    problems: fallbackProblems,
+    create: createFallback,
+    describe: registerFallback,
+  },
 };
 
 export const NAMED_KINDS = Object.keys(POLICY_KINDS) as readonly NamedKind[];

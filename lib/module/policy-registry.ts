@@ -4,11 +4,9 @@ import type { PolicyEnvironment } from '../core/environment.js';
 import { describeValue } from '../core/option-form.js';
 import { refuseProblems } from '../core/option-table.js';
 import { suggest } from '../core/suggest.js';
-import { FallbackChain, type FallbackOptions } from '../policies/fallback/index.js';
 import {
   NAMED_KINDS,
   POLICY_KINDS,
-  registerFallback,
   type NamedKind,
   type PolicyOptions,
   type PolicyTypes,
@@ -183,7 +181,7 @@ export class PolicyRegistry {
     // Not even an object: let the table say so.
     if (own !== undefined && (typeof own !== 'object' || own === null))
       return problems(own as PolicyOptions[K], where);
-    return problems(this.optionsOf(kind, name, own as object | undefined), where);
+    return problems(this.optionsOf(kind, name, own), where);
   }
 
   /** Bounds what names can make. @throws {@link InvalidOptionsError} */
@@ -200,8 +198,7 @@ export class PolicyRegistry {
     const reserved: PolicyTypes[K] | undefined = this.reserved[kind].get(name);
     const policy = reserved ?? create(name, options, this.environment);
     // It was made before everybody had spoken.
-    if (reserved instanceof FallbackChain) registerFallback(reserved, options as FallbackOptions);
-    else reserved?.update(options as object);
+    if (reserved !== undefined) POLICY_KINDS[kind].describe(reserved, options);
     this.reserved[kind].delete(name);
     policies.set(name, policy);
     return policy;

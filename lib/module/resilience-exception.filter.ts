@@ -24,19 +24,21 @@ export class ResilienceExceptionFilter extends BaseExceptionFilter {
   override catch(error: ResilienceError, host: ArgumentsHost): unknown {
     const type = host.getType<string>();
     if (!isTranslatable(error) || !this.runtime.translates) {
+      // oxlint-disable-next-line promise/valid-params -- a filter's catch, not a promise's
       if (type === 'http') return super.catch(error, host);
       throw error;
     }
     switch (type) {
       case 'http':
         this.runtime.writeErrorHeaders(error, responseOf(host));
+        // oxlint-disable-next-line promise/valid-params -- a filter's catch, not a promise's
         return super.catch(toHttpException(error), host);
       case 'rpc':
         return throwError(() => bodyOf(error));
       case 'ws':
         return answerSocket(error, host);
       default:
-        throw translateFor(type, error);
+        throw translateFor(type, error) as Error;
     }
   }
 }

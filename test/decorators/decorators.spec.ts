@@ -135,7 +135,7 @@ describe('what cannot be protected', () => {
       "a constructor's signal",
       () => {
         class Service {
-          constructor(@(CallSignal() as ParameterDecorator) readonly signal: AbortSignal) {}
+          constructor(@CallSignal() readonly signal: AbortSignal) {}
         }
         return Service;
       },
@@ -271,7 +271,7 @@ describe('PL-03 what others read of a method', () => {
       expect(JSON.stringify(payments)).toBe('{"currency":"EUR"}');
       expect(payments).toEqual(new Payments());
       expect(payments).toStrictEqual(new Payments());
-      expect({ ...payments }).toEqual({ currency: 'EUR' });
+      expect(Object.assign({}, payments)).toEqual({ currency: 'EUR' });
       const seen: string[] = [];
       for (const key in payments) seen.push(key);
       expect(seen).toEqual(['currency']);
@@ -298,9 +298,7 @@ describe('PL-12 arguments and signals', () => {
     @Retry('args', { maxRetries: 0 })
     @Timeout('1m')
     async plain(..._args: unknown[]): Promise<number> {
-      // eslint-disable-next-line prefer-rest-params
       this.seen = [...arguments];
-      // eslint-disable-next-line prefer-rest-params
       return arguments.length;
     }
 

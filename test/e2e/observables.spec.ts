@@ -103,7 +103,7 @@ describe('PL-10 methods that return observables', () => {
       runs = 0;
       @Retry('early', { maxRetries: 3, baseDelay: '1s', jitter: 'none', budget: false })
       early(): Observable<string> {
-        return ++this.runs < 3 ? (down as Observable<string>) : of('third');
+        return ++this.runs < 3 ? down : of('third');
       }
       @Retry('late', { maxRetries: 3, baseDelay: 0, budget: false })
       late(): Observable<string> {

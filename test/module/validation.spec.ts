@@ -72,7 +72,7 @@ describe('PL-07 options that cannot be', () => {
     }
     const problems = await problemsOf(
       [PaymentsService],
-      { circuitBreakers: { payments: { openDuration: '1 parsec' as '1s' } }, maxPolicies: 0 },
+      { circuitBreakers: { payments: { openDuration: '1 parsec' } }, maxPolicies: 0 },
       [ResilienceModule.forFeature({ retries: { mail: { jitter: 2 } } })],
       [ReportsController],
     );
