@@ -15,6 +15,7 @@ import type {
 } from './decorator-types.js';
 import type { DecoratedKind } from './method-record.js';
 import { namedRequest, requestOf, type ParsedRequest } from './policy-request.js';
+import {} from './unnamed-request.js';
 
 /**
  * Stops calling what keeps failing, and tries again with a few probes after a while.

@@ -8,7 +8,8 @@ import type { RetryOptions, RetryPolicy } from '../policies/retry/index.js';
 import type { TimeoutOptions, TimeoutPolicy } from '../policies/timeout/index.js';
 import type { CommonOptions, RateLimitDecoratorOptions } from './decorator-types.js';
 import type { DecoratedKind } from './method-record.js';
-import { fallbackRequest, namedRequest, timeoutRequest, type ParsedRequest } from './policy-request.js';
+import { namedRequest, type ParsedRequest } from './policy-request.js';
+import { fallbackRequest, timeoutRequest } from './unnamed-request.js';
 
 /** Options of `@Resilient`: each policy by name, by options, or made by the user. @publicApi */
 export interface ResilientOptions {

@@ -136,7 +136,10 @@ function createFallback(
 /** Adds what the options of one decorator say to a chain. */
 export function registerFallback(chain: FallbackChain, { use, levels, on }: FallbackOptions): FallbackChain {
   if (use !== undefined) chain.register(FallbackLevel.DEFAULT, handlerOf(use), on);
-  for (const step of levels ?? []) chain.register(step.level, handlerOf(step.use), on);
+  for (const { level, use: step, ...cache } of levels ?? []) {
+    if (step !== undefined) chain.register(level, handlerOf(step), on);
+    else chain.cache(level as FallbackLevel.LOCAL_CACHE, cache);
+  }
   return chain;
 }
 

@@ -4,6 +4,7 @@ import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { FallbackExhaustedError } from '../../core/errors.js';
 import { matchDistance, type Matcher, type MatcherPart } from '../../core/matcher.js';
 import type { Driver, Policy } from '../../core/policy.js';
+import { CacheLevel, type CacheOptions } from './cache-level.js';
 import { FALLBACK_LEVELS, FallbackLevel, type FallbackHandler } from './fallback.options.js';
 
 /** An answer, and which level gave it. @publicApi */
@@ -42,6 +43,8 @@ interface Candidate {
 interface Level {
   readonly level: FallbackLevel;
   readonly candidates: Candidate[];
+  /** At a cache level without a handler: the answers that it keeps. */
+  cache: CacheLevel | undefined;
   answered: number;
   failed: number;
   totalMs: number;
@@ -85,13 +88,22 @@ export class FallbackChain implements Policy, Driver {
   register(level: FallbackLevel, handler: FallbackHandler, on?: Matcher): this {
     const parts =
       on === undefined ? undefined : Array.isArray(on) ? (on as MatcherPart[]) : [on as MatcherPart];
-    let entry = this.byLevel.get(level);
-    if (entry === undefined) {
-      entry = emptyLevel(level);
-      this.byLevel.set(level, entry);
-      this.ordered = FALLBACK_LEVELS.flatMap((each) => this.byLevel.get(each) ?? []);
-    }
-    entry.candidates.push({ handler, on: parts });
+    this.levelOf(level).candidates.push({ handler, on: parts });
+    return this;
+  }
+
+  /**
+   * Adds a level that keeps the answers of the primary and the replica, and gives them when those fail: while they are
+   * good, and for `staleTtl` more. Bounded; a store that fails is passed over.
+   *
+   * @example
+   * chain.cache(FallbackLevel.LOCAL_CACHE, { ttl: '5m', staleTtl: '1h' });
+   */
+  cache(
+    level: FallbackLevel.LOCAL_CACHE | FallbackLevel.DISTRIBUTED_CACHE,
+    options: CacheOptions = {},
+  ): this {
+    this.levelOf(level).cache = new CacheLevel(options, clockOf(this.environment));
     return this;
   }
 
@@ -105,10 +117,18 @@ export class FallbackChain implements Policy, Driver {
     const errors: unknown[] = [];
     let last: { error: unknown } | undefined;
     for (const level of this.ordered) {
+      if (level.cache !== undefined) {
+        const kept = await this.tryCache(level, level.cache, args, last !== undefined);
+        if (kept !== undefined) return this.answer<T>(kept.value as T, level.level);
+        continue;
+      }
       const handler = pick(level, last);
       if (handler === undefined) continue;
       const attempt = await this.tryLevel(level, () => handler(...withError(args, args.length, last)));
-      if (attempt.ok) return this.answer<T>(attempt.value as T, level.level);
+      if (attempt.ok) {
+        this.fillCaches(level.level, args, attempt.value);
+        return this.answer<T>(attempt.value as T, level.level);
+      }
       errors.push(attempt.value);
       last = { error: attempt.value };
     }
@@ -124,6 +144,7 @@ export class FallbackChain implements Policy, Driver {
     try {
       const value = await next(call);
       primary.answered++;
+      this.fillCaches(FallbackLevel.PRIMARY, call.args, value);
       return value;
     } catch (error) {
       primary.failed++;
@@ -136,6 +157,13 @@ export class FallbackChain implements Policy, Driver {
     if (call.emitted || call.abortKind !== undefined) throw first;
     for (const level of this.ordered) {
       if (level === primary) continue;
+      if (level.cache !== undefined) {
+        const kept = await this.tryCache(level, level.cache, call.args, true);
+        if (call.abortKind !== undefined) throw call.abortReason;
+        if (kept === undefined) continue;
+        call.root.fallbackLevel = level.level;
+        return this.answer(kept.value, level.level).value;
+      }
       const handler = pick(level, last);
       if (handler === undefined) continue;
       const error = last;
@@ -144,6 +172,7 @@ export class FallbackChain implements Policy, Driver {
       );
       if (attempt.ok) {
         call.root.fallbackLevel = level.level;
+        this.fillCaches(level.level, call.args, attempt.value);
         return this.answer(attempt.value, level.level).value;
       }
       if (call.emitted) throw attempt.value;
@@ -162,6 +191,7 @@ export class FallbackChain implements Policy, Driver {
     for (const level of [this.method, ...this.ordered]) {
       level.answered = level.failed = level.totalMs = 0;
       level.lastError = undefined;
+      level.cache?.clear();
     }
   }
 
@@ -188,6 +218,39 @@ export class FallbackChain implements Policy, Driver {
 
   describe(): string {
     return this.ordered.map(({ level }) => level).join(' → ');
+  }
+
+  private levelOf(level: FallbackLevel): Level {
+    let entry = this.byLevel.get(level);
+    if (entry === undefined) {
+      entry = emptyLevel(level);
+      this.byLevel.set(level, entry);
+      this.ordered = FALLBACK_LEVELS.flatMap((each) => this.byLevel.get(each) ?? []);
+    }
+    return entry;
+  }
+
+  /** What is real, and not itself a substitute, is worth keeping. */
+  private fillCaches(from: FallbackLevel, args: readonly unknown[], value: unknown): void {
+    if (from !== FallbackLevel.PRIMARY && from !== FallbackLevel.REPLICA) return;
+    for (const { cache } of this.ordered) cache?.write(args, value);
+  }
+
+  /** A miss is no failure of the chain, so it leaves no error behind. */
+  private async tryCache(
+    level: Level,
+    cache: CacheLevel,
+    args: readonly unknown[],
+    failing: boolean,
+  ): Promise<{ readonly value: unknown } | undefined> {
+    const clock = clockOf(this.environment);
+    const startedAt = clock.now();
+    const kept = await cache.read(args, failing);
+    if (kept === undefined) level.failed++;
+    else level.answered++;
+    level.lastError = cache.lastError;
+    level.totalMs += clock.now() - startedAt;
+    return kept;
   }
 
   private async tryLevel(level: Level, run: () => unknown): Promise<{ ok: boolean; value: unknown }> {
@@ -232,7 +295,15 @@ function textOf(error: unknown): string {
 }
 
 function emptyLevel(level: FallbackLevel): Level {
-  return { level, candidates: [], answered: 0, failed: 0, totalMs: 0, lastError: undefined };
+  return {
+    level,
+    candidates: [],
+    cache: undefined,
+    answered: 0,
+    failed: 0,
+    totalMs: 0,
+    lastError: undefined,
+  };
 }
 
 /** The handler of a level that is nearest to the error; of the first level, where there is no error yet, its first. */

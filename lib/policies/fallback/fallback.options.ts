@@ -1,6 +1,7 @@
 import type { OptionProblem } from '../../core/errors.js';
 import type { Matcher } from '../../core/matcher.js';
 import { checkOptions, defineOptions } from '../../core/option-table.js';
+import { cacheRows, type CacheOptions } from './cache-level.js';
 
 /** The levels of a fallback chain, in the order in which they are tried. @publicApi */
 export enum FallbackLevel {
@@ -23,11 +24,18 @@ export const FALLBACK_LEVELS: readonly FallbackLevel[] = Object.values(FallbackL
  */
 export type FallbackHandler = { answer(...argsAndError: unknown[]): unknown }['answer'];
 
-/** One level of a chain: a function, or the name of a method of the class. @publicApi */
-export interface FallbackStep {
+/** One level of a chain: a function, the name of a method of the class, or a cache. @publicApi */
+export interface FallbackStep extends CacheOptions {
   readonly level: FallbackLevel;
-  readonly use: FallbackHandler | string;
+  /** What answers. At a cache level it may be left out: the level then fills itself from the answers above it. */
+  readonly use?: FallbackHandler | string;
 }
+
+/** The levels that can keep answers. */
+const CACHE_LEVELS: ReadonlySet<FallbackLevel> = new Set([
+  FallbackLevel.DISTRIBUTED_CACHE,
+  FallbackLevel.LOCAL_CACHE,
+]);
 
 /** Options of a fallback. @publicApi */
 export interface FallbackOptions {
@@ -56,7 +64,14 @@ export const fallbackTable = defineOptions<FallbackOptions>(
       kind: 'object',
       fields: defineOptions<FallbackStep>(
         { name: 'level', kind: 'one-of', values: FALLBACK_LEVELS, sentence: 'Which level it is.' },
-        { name: 'use', kind: 'function', or: [{ kind: 'string' }], sentence: 'What answers at this level.' },
+        {
+          name: 'use',
+          kind: 'function',
+          or: [{ kind: 'string' }],
+          optional: true,
+          sentence: 'What answers at this level; a cache level without it fills itself.',
+        },
+        ...cacheRows,
       ),
     },
     optional: true,
@@ -75,12 +90,22 @@ export const fallbackTable = defineOptions<FallbackOptions>(
 export function fallbackProblems(options: FallbackOptions, where: string): OptionProblem[] {
   const problems = checkOptions(fallbackTable, options, where);
   if (problems.length > 0) return problems;
-  const { use, levels } = options;
-  if ((use === undefined) === (levels === undefined)) {
+  const { use: single, levels } = options;
+  if ((single === undefined) === (levels === undefined)) {
     problems.push({ where, option: 'use', message: 'Exactly one of "use" and "levels" must be given.' });
   }
   const seen = new Set<FallbackLevel>();
-  for (const { level } of levels ?? []) {
+  for (const { level, use, store } of levels ?? []) {
+    if (use === undefined && !CACHE_LEVELS.has(level)) {
+      problems.push({
+        where,
+        option: 'levels',
+        message: `Level "${level}" needs "use": only cache levels fill themselves.`,
+      });
+    }
+    if (level === FallbackLevel.DISTRIBUTED_CACHE && use === undefined && store === undefined) {
+      problems.push({ where, option: 'levels', message: `Level "${level}" needs "use" or a "store".` });
+    }
     if (seen.has(level))
       problems.push({ where, option: 'levels', message: `Level "${level}" is given twice.` });
     seen.add(level);

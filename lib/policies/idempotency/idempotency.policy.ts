@@ -13,7 +13,7 @@ import { MemoryOnceStore } from '../../core/memory-once-store.js';
 import type { OnceOutcome, OnceStore } from '../../core/once-store.js';
 import type { Driver, Policy } from '../../core/policy.js';
 import { TimerEntry } from '../../core/timer-entry.js';
-import { fingerprintOf } from './fingerprint.js';
+import { fingerprintOf } from '../../core/fingerprint.js';
 import { Flight } from './flights.js';
 import {
   idempotencySettings,
