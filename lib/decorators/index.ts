@@ -9,6 +9,7 @@ export {
   InjectBulkhead,
   InjectCircuitBreaker,
   InjectFallback,
+  InjectIdempotency,
   InjectRateLimiter,
   InjectRetry,
   InjectRetryBudget,
@@ -16,6 +17,7 @@ export {
   getBulkheadToken,
   getCircuitBreakerToken,
   getFallbackToken,
+  getIdempotencyToken,
   getRateLimiterToken,
   getRetryBudgetToken,
   getRetryToken,
@@ -26,12 +28,14 @@ export {
   Bulkhead,
   CircuitBreaker,
   Fallback,
+  Hedge,
+  Idempotent,
   RateLimit,
   Resilient,
   Retry,
   Timeout,
-  type ResilientOptions,
 } from './policy.decorators.js';
+export type { ResilientOptions } from './resilient.options.js';
 export * from './policy.interceptors.js';
 export { RateLimitGuard } from './rate-limit.guard.js';
 export { byHeader, byIp, byTenant, byUser } from './request-keys.js';

@@ -68,3 +68,8 @@ export const InjectTimeout = (name: string) => injectPolicy('timeout', name);
 export const getFallbackToken = (name: string): symbol => policyToken('fallback', name);
 /** Injects the fallback of that name, the same that decorators use. @publicApi */
 export const InjectFallback = (name: string) => injectPolicy('fallback', name);
+
+/** The token of an idempotency policy. @publicApi */
+export const getIdempotencyToken = (name: string): symbol => policyToken('idempotency', name);
+/** Injects the idempotency policy of that name, the same that decorators use. @publicApi */
+export const InjectIdempotency = (name: string) => injectPolicy('idempotency', name);

@@ -1,4 +1,4 @@
-import type { ResilientOptions } from './policy.decorators.js';
+import type { ResilientOptions } from './resilient.options.js';
 
 /** What an interceptor can apply: all of `@Resilient` but methods of a class. @publicApi */
 export type InterceptorPolicies = Omit<ResilientOptions, 'returns'>;

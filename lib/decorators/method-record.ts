@@ -2,7 +2,8 @@ import { sharedState } from '../core/identity.js';
 import type { PipelineSlot } from '../pipeline/order.js';
 
 /** The kinds of policies that a decorator can ask for. */
-export type DecoratedKind = 'circuitBreaker' | 'retry' | 'bulkhead' | 'rateLimit' | 'timeout' | 'fallback';
+export type DecoratedKind =
+  'circuitBreaker' | 'retry' | 'bulkhead' | 'rateLimit' | 'timeout' | 'fallback' | 'idempotency' | 'hedge';
 
 /** What one decorator, or one entry of `@Resilient`, asks for. */
 export interface PolicyRequest {

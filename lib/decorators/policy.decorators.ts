@@ -1,11 +1,11 @@
 import type { Duration } from '../core/duration.js';
-import type { PipelineSlot } from '../pipeline/order.js';
-import type { BulkheadOptions, BulkheadPolicy } from '../policies/bulkhead/index.js';
-import type { CircuitBreakerOptions, CircuitBreakerPolicy } from '../policies/circuit-breaker/index.js';
-import type { FallbackChain, FallbackHandler, FallbackOptions } from '../policies/fallback/index.js';
-import type { RateLimitPolicy } from '../policies/rate-limit/index.js';
-import type { RetryOptions, RetryPolicy } from '../policies/retry/index.js';
-import type { TimeoutOptions, TimeoutPolicy } from '../policies/timeout/index.js';
+import type { BulkheadOptions } from '../policies/bulkhead/index.js';
+import type { CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
+import type { FallbackHandler, FallbackOptions } from '../policies/fallback/index.js';
+import type { HedgeOptions } from '../policies/hedge/index.js';
+import type { IdempotencyOptions } from '../policies/idempotency/index.js';
+import type { RetryOptions } from '../policies/retry/index.js';
+import type { TimeoutOptions } from '../policies/timeout/index.js';
 import { decoratorOf } from './apply-decorator.js';
 import type {
   CommonOptions,
@@ -13,9 +13,9 @@ import type {
   RateLimitDecoratorOptions,
   ResilienceDecorator,
 } from './decorator-types.js';
-import type { DecoratedKind } from './method-record.js';
-import { namedRequest, requestOf, type ParsedRequest } from './policy-request.js';
-import {} from './unnamed-request.js';
+import { namedRequest, type ParsedRequest } from './policy-request.js';
+import { requestsOf, type ResilientOptions } from './resilient.options.js';
+import { fallbackRequest, timeoutRequest } from './unnamed-request.js';
 
 /**
  * Stops calling what keeps failing, and tries again with a few probes after a while.
@@ -138,20 +138,41 @@ export function Fallback(
   return single('@Fallback', fallbackRequest('@Fallback', use, options));
 }
 
-/** Options of `@Resilient`: each policy by name, by options, or made by the user. @publicApi */
-export interface ResilientOptions {
-  readonly circuitBreaker?: string | (CircuitBreakerOptions & CommonOptions) | CircuitBreakerPolicy;
-  readonly retry?: string | (RetryOptions & CommonOptions) | RetryPolicy;
-  readonly bulkhead?: string | (BulkheadOptions & CommonOptions) | BulkheadPolicy;
-  readonly rateLimit?: string | (RateLimitDecoratorOptions & CommonOptions) | RateLimitPolicy;
-  /** A duration, options, or a policy. */
-  readonly timeout?: Duration | (TimeoutOptions & CommonOptions) | TimeoutPolicy;
-  /** The name of a method of the class, a function, options, or a chain. */
-  readonly fallback?: string | FallbackHandler | (FallbackOptions & CommonOptions) | FallbackChain;
-  /** Where each kind runs, outermost first; kinds that it does not name stay where they are. */
-  readonly order?: readonly PipelineSlot[];
-  /** What the method returns, where its type annotation does not say. */
-  readonly returns?: 'promise' | 'observable';
+/**
+ * Runs the method once per key, however often it is called: later calls get the first one's outcome, calls meanwhile wait
+ * for it or are refused.
+ *
+ * @param nameOrOptions - A name shares the keys with all who use it; else {@link IdempotencyOptions}.
+ * @throws IdempotencyConflictError, IdempotencyMismatchError or IdempotencyKeyMissingError from the method.
+ * @example
+ * @Idempotent({ key: ({ args: [order] }) => (order as Order).id, wait: '5s' })
+ * async place(order: Order): Promise<Receipt> { … }
+ *
+ * @publicApi
+ */
+export function Idempotent(
+  nameOrOptions?: string | (IdempotencyOptions & CommonOptions),
+  options?: IdempotencyOptions & CommonOptions,
+): ResilienceDecorator {
+  return single('@Idempotent', namedRequest('@Idempotent', 'idempotency', nameOrOptions, options));
+}
+
+/**
+ * Starts a second attempt while the first is slow and takes whichever answers first, within the budget of the method's
+ * retries. Only for methods that carry `@Idempotent` or say `idempotent: true`.
+ *
+ * @param nameOrOptions - A name shares what was observed with all who use it; else {@link HedgeOptions}.
+ * @example
+ * @Hedge({ delay: '50ms', idempotent: true })
+ * async item(id: string, @CallSignal() signal?: AbortSignal): Promise<Item> { … }
+ *
+ * @publicApi
+ */
+export function Hedge(
+  nameOrOptions?: string | (HedgeOptions & CommonOptions),
+  options?: HedgeOptions & CommonOptions,
+): ResilienceDecorator {
+  return single('@Hedge', namedRequest('@Hedge', 'hedge', nameOrOptions, options));
 }
 
 /**
@@ -173,45 +194,6 @@ export function Resilient(options: ResilientOptions = {}): ResilienceDecorator {
   });
 }
 
-/** The policies that a {@link ResilientOptions} asks for. */
-export function requestsOf(decorator: string, options: ResilientOptions): ParsedRequest['requests'] {
-  const { fallback, timeout } = options;
-  const named: readonly DecoratedKind[] = ['circuitBreaker', 'retry', 'bulkhead', 'rateLimit'];
-  return [
-    ...named.flatMap((kind) => {
-      const given = options[kind];
-      return given === undefined
-        ? []
-        : namedRequest(`${decorator} ${kind}`, kind, given as string | object, undefined).requests;
-    }),
-    ...(timeout === undefined ? [] : timeoutRequest(`${decorator} timeout`, timeout, undefined).requests),
-    ...(fallback === undefined ? [] : fallbackRequest(`${decorator} fallback`, fallback, undefined).requests),
-  ];
-}
-
 function single(decorator: string, { requests, returns }: ParsedRequest): ResilienceDecorator {
   return decoratorOf({ decorator, requests, returns });
-}
-
-function timeoutRequest(
-  decorator: string,
-  first: Duration | object | undefined,
-  second: object | undefined,
-): ParsedRequest {
-  const options =
-    typeof first === 'object' || first === undefined ? (first ?? {}) : { ...second, duration: first };
-  return requestOf(decorator, 'timeout', undefined, options);
-}
-
-function fallbackRequest(
-  decorator: string,
-  first: string | FallbackHandler | object,
-  second: object | undefined,
-): ParsedRequest {
-  return requestOf(
-    decorator,
-    'fallback',
-    undefined,
-    typeof first === 'object' ? first : { ...second, use: first },
-  );
 }

@@ -1,5 +1,5 @@
 import type { NestInterceptor, Type } from '@nestjs/common';
-import type { ResilientOptions } from './policy.decorators.js';
+import type { ResilientOptions } from './resilient.options.js';
 import { ResilienceInterceptor } from './resilience.interceptor.js';
 
 type Given<K extends keyof ResilientOptions> = NonNullable<ResilientOptions[K]>;

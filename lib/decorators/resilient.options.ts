@@ -3,6 +3,8 @@ import type { PipelineSlot } from '../pipeline/order.js';
 import type { BulkheadOptions, BulkheadPolicy } from '../policies/bulkhead/index.js';
 import type { CircuitBreakerOptions, CircuitBreakerPolicy } from '../policies/circuit-breaker/index.js';
 import type { FallbackChain, FallbackHandler, FallbackOptions } from '../policies/fallback/index.js';
+import type { HedgeOptions, HedgePolicy } from '../policies/hedge/index.js';
+import type { IdempotencyOptions, IdempotencyPolicy } from '../policies/idempotency/index.js';
 import type { RateLimitPolicy } from '../policies/rate-limit/index.js';
 import type { RetryOptions, RetryPolicy } from '../policies/retry/index.js';
 import type { TimeoutOptions, TimeoutPolicy } from '../policies/timeout/index.js';
@@ -17,6 +19,8 @@ export interface ResilientOptions {
   readonly retry?: string | (RetryOptions & CommonOptions) | RetryPolicy;
   readonly bulkhead?: string | (BulkheadOptions & CommonOptions) | BulkheadPolicy;
   readonly rateLimit?: string | (RateLimitDecoratorOptions & CommonOptions) | RateLimitPolicy;
+  readonly idempotency?: string | (IdempotencyOptions & CommonOptions) | IdempotencyPolicy;
+  readonly hedge?: string | (HedgeOptions & CommonOptions) | HedgePolicy;
   /** A duration, options, or a policy. */
   readonly timeout?: Duration | (TimeoutOptions & CommonOptions) | TimeoutPolicy;
   /** The name of a method of the class, a function, options, or a chain. */
@@ -30,7 +34,14 @@ export interface ResilientOptions {
 /** The policies that a {@link ResilientOptions} asks for. */
 export function requestsOf(decorator: string, options: ResilientOptions): ParsedRequest['requests'] {
   const { fallback, timeout } = options;
-  const named: readonly DecoratedKind[] = ['circuitBreaker', 'retry', 'bulkhead', 'rateLimit'];
+  const named: readonly DecoratedKind[] = [
+    'circuitBreaker',
+    'retry',
+    'bulkhead',
+    'rateLimit',
+    'idempotency',
+    'hedge',
+  ];
   return [
     ...named.flatMap((kind) => {
       const given = options[kind];

@@ -5,10 +5,12 @@ import { describeValue } from '../core/option-form.js';
 import { propertyOf } from '../core/property.js';
 import { suggest } from '../core/suggest.js';
 import { classRequestsOf, type MethodRecord, type PolicyRequest } from '../decorators/method-record.js';
-import { requestsOf, type ResilientOptions } from '../decorators/policy.decorators.js';
+import { requestsOf, type ResilientOptions } from '../decorators/resilient.options.js';
 import { orderProblems, type PipelinePolicy, type PipelineSlot } from '../pipeline/index.js';
 import { FallbackChain, type FallbackOptions } from '../policies/fallback/index.js';
+import type { HedgePolicy } from '../policies/hedge/index.js';
 import { RateLimitPolicy } from '../policies/rate-limit/index.js';
+import { RetryPolicy } from '../policies/retry/index.js';
 import {
   POLICY_KINDS,
   registerFallback,
@@ -114,6 +116,7 @@ export function checkPlan(plan: MethodPlan, registry: PolicyRegistry): OptionPro
     }
   }
   problems.push(...backoffProblems(plan, registry), ...timeoutProblems(plan, registry));
+  problems.push(...hedgeProblems(plan, registry), ...streamProblems(plan));
   return problems;
 }
 
@@ -121,8 +124,10 @@ export function checkPlan(plan: MethodPlan, registry: PolicyRegistry): OptionPro
 export function policiesOf(plan: MethodPlan, registry: PolicyRegistry): PipelinePolicy[] {
   const policies: PipelinePolicy[] = [];
   const simple = plan.requests.filter(isSimpleFallback);
-  for (const request of plan.requests) {
-    if (!isSimpleFallback(request)) policies.push(policyOf(request, plan, registry));
+  // Hedges last: they share the budget of the method's retry.
+  const requests = plan.requests.toSorted((a, b) => Number(a.kind === 'hedge') - Number(b.kind === 'hedge'));
+  for (const request of requests) {
+    if (!isSimpleFallback(request)) policies.push(policyOf(request, plan, policies, registry));
     else if (request === simple[0]) policies.push(mergedFallback(simple, plan, registry));
   }
   return policies;
@@ -151,13 +156,38 @@ function mergedFallback(
   });
 }
 
-function policyOf(request: PolicyRequest, plan: MethodPlan, registry: PolicyRegistry): PipelinePolicy {
+function policyOf(
+  request: PolicyRequest,
+  plan: MethodPlan,
+  made: readonly PipelinePolicy[],
+  registry: PolicyRegistry,
+): PipelinePolicy {
   const { kind, name, options, instance } = request;
   if (instance !== undefined) return instance as PipelinePolicy;
   if (name !== undefined) return registry.get(kind, name);
+  if (kind === 'hedge') return ownHedge(options, plan, made, registry);
   return registry.own(kind, plan.name, (unique) =>
     createOwn(kind, unique, options, registry),
   ) as PipelinePolicy;
+}
+
+/** A hedge of one method draws on the budget of that method's retry, unless it was given one. */
+function ownHedge(
+  options: object | undefined,
+  plan: MethodPlan,
+  made: readonly PipelinePolicy[],
+  registry: PolicyRegistry,
+): HedgePolicy {
+  const given = registry.optionsOf('hedge', undefined, options);
+  const retry = made.find((policy): policy is RetryPolicy => policy instanceof RetryPolicy);
+  const budget = given.budget ?? (retry === undefined ? undefined : (retry.budget ?? false));
+  return registry.own('hedge', plan.name, (unique) =>
+    POLICY_KINDS.hedge.create(
+      unique,
+      { ...given, ...(budget !== undefined && { budget }) },
+      registry.environment,
+    ),
+  );
 }
 
 function createOwn<K extends NamedKind>(
@@ -278,6 +308,28 @@ function timeoutProblems(plan: MethodPlan, registry: PolicyRegistry): OptionProb
       return [{ where: placeOf(request, plan), option: 'duration', message }];
     }),
   );
+}
+
+/** Running a method twice at the same time must be harmless, and somebody must have said so. */
+function hedgeProblems(plan: MethodPlan, registry: PolicyRegistry): OptionProblem[] {
+  if (plan.requests.some(({ kind }) => kind === 'idempotency')) return [];
+  return optionsIn(plan, 'hedge', registry).flatMap(([request, { idempotent }]): OptionProblem[] => {
+    if (idempotent === true) return [];
+    const message =
+      'A hedge runs the method a second time beside the first: add @Idempotent, or say "idempotent: true" where that does no harm.';
+    return [{ where: placeOf(request, plan), option: 'idempotent', message }];
+  });
+}
+
+/** What takes an answer from elsewhere cannot take back the values that a subscriber has seen. */
+function streamProblems(plan: MethodPlan): OptionProblem[] {
+  if (plan.returns !== 'observable') return [];
+  return plan.requests
+    .filter(({ kind }) => kind === 'hedge' || kind === 'idempotency')
+    .map((request) => ({
+      where: placeOf(request, plan),
+      message: 'It cannot stand on a method that returns an Observable; return a Promise.',
+    }));
 }
 
 /** A first back-off that is longer than the whole call may take never runs. */

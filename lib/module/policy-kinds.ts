@@ -12,6 +12,10 @@ import {
   type FallbackOptions,
 } from '../policies/fallback/index.js';
 import { fallbackProblems } from '../policies/fallback/fallback.options.js';
+import { HedgePolicy, type HedgeOptions } from '../policies/hedge/index.js';
+import { hedgeProblems } from '../policies/hedge/hedge.options.js';
+import { IdempotencyPolicy, type IdempotencyOptions } from '../policies/idempotency/index.js';
+import { idempotencyProblems } from '../policies/idempotency/idempotency.options.js';
 import { RateLimitPolicy, type RateLimitOptions } from '../policies/rate-limit/index.js';
 import { rateLimitProblems } from '../policies/rate-limit/rate-limit.options.js';
 import {
@@ -35,6 +39,8 @@ export interface PolicyTypes {
   rateLimit: RateLimitPolicy;
   timeout: TimeoutPolicy;
   fallback: FallbackChain;
+  idempotency: IdempotencyPolicy;
+  hedge: HedgePolicy;
 }
 
 /** Their options, by kind. */
@@ -46,6 +52,8 @@ export interface PolicyOptions {
   rateLimit: RateLimitOptions;
   timeout: TimeoutOptions;
   fallback: FallbackOptions;
+  idempotency: IdempotencyOptions;
+  hedge: HedgeOptions;
 }
 
 export type NamedKind = keyof PolicyTypes & keyof PolicyDefaults;
@@ -120,6 +128,20 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
     problems: fallbackProblems,
     create: createFallback,
     describe: registerFallback,
+  },
+  idempotency: {
+    plural: 'idempotencies',
+    title: 'idempotency',
+    problems: idempotencyProblems,
+    create: (name, options, environment) => new IdempotencyPolicy(name, options, environment),
+    describe: (policy, options) => policy.update(options),
+  },
+  hedge: {
+    plural: 'hedges',
+    title: 'hedge',
+    problems: hedgeProblems,
+    create: (name, options, environment) => new HedgePolicy(name, options, environment),
+    describe: (policy, options) => policy.update(options),
   },
 };
 

@@ -5,6 +5,8 @@ import { orderProblems, type PipelineSlot } from '../pipeline/order.js';
 import type { BulkheadOptions } from '../policies/bulkhead/index.js';
 import type { CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
 import type { FallbackOptions } from '../policies/fallback/index.js';
+import type { HedgeOptions } from '../policies/hedge/index.js';
+import type { IdempotencyOptions } from '../policies/idempotency/index.js';
 import type { RetryBudgetOptions, RetryOptions } from '../policies/retry/index.js';
 import type { TimeoutOptions } from '../policies/timeout/index.js';
 import type { RateLimitDecoratorOptions } from '../decorators/decorator-types.js';
@@ -18,6 +20,8 @@ export interface NamedPolicies {
   readonly rateLimiters?: Readonly<Record<string, RateLimitDecoratorOptions>>;
   readonly timeouts?: Readonly<Record<string, TimeoutOptions>>;
   readonly fallbacks?: Readonly<Record<string, FallbackOptions>>;
+  readonly idempotencies?: Readonly<Record<string, IdempotencyOptions>>;
+  readonly hedges?: Readonly<Record<string, HedgeOptions>>;
 }
 
 /** What holds for every policy of a kind that does not say otherwise. @publicApi */
@@ -29,6 +33,8 @@ export interface PolicyDefaults {
   readonly rateLimit?: RateLimitDecoratorOptions;
   readonly timeout?: TimeoutOptions;
   readonly fallback?: FallbackOptions;
+  readonly idempotency?: IdempotencyOptions;
+  readonly hedge?: HedgeOptions;
 }
 
 /** How errors and limits look in HTTP. @publicApi */
@@ -87,6 +93,8 @@ const records = (
     ['rateLimiters', 'Rate limits'],
     ['timeouts', 'Timeouts'],
     ['fallbacks', 'Fallbacks'],
+    ['idempotencies', 'Idempotency policies'],
+    ['hedges', 'Hedges'],
   ] as const
 ).map(([name, plural]) => ({
   name,
@@ -104,6 +112,8 @@ const defaultNames = [
   'rateLimit',
   'timeout',
   'fallback',
+  'idempotency',
+  'hedge',
 ] as const;
 
 /** The options of one feature module. */

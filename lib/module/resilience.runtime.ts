@@ -8,7 +8,7 @@ import { EventHub } from '../core/events.js';
 import { runCall } from '../core/execute.js';
 import { refuseProblems } from '../core/option-table.js';
 import { recordOf, recordsOf, type MethodRecord } from '../decorators/method-record.js';
-import type { ResilientOptions } from '../decorators/policy.decorators.js';
+import type { ResilientOptions } from '../decorators/resilient.options.js';
 import type { ClassBinding, MethodRun, Runtime } from '../decorators/runtime.js';
 import type { Pipeline } from '../pipeline/index.js';
 import type { RateLimitPolicy } from '../policies/rate-limit/index.js';

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { Observable } from 'rxjs';
 import type { PolicyEvent } from '../core/events.js';
-import type { ResilientOptions } from '../decorators/policy.decorators.js';
+import type { ResilientOptions } from '../decorators/resilient.options.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import type { Pipeline } from '../pipeline/index.js';
 import type { BulkheadOptions, BulkheadPolicy, BulkheadStats } from '../policies/bulkhead/index.js';
@@ -11,6 +11,12 @@ import type {
   CircuitBreakerStats,
 } from '../policies/circuit-breaker/index.js';
 import type { FallbackChain, FallbackOptions, FallbackStats } from '../policies/fallback/index.js';
+import type { HedgeOptions, HedgePolicy, HedgeStats } from '../policies/hedge/index.js';
+import type {
+  IdempotencyOptions,
+  IdempotencyPolicy,
+  IdempotencyStats,
+} from '../policies/idempotency/index.js';
 import type { RateLimitOptions, RateLimitPolicy, RateLimitStats } from '../policies/rate-limit/index.js';
 import type {
   RetryBudget,
@@ -43,6 +49,8 @@ export interface ResilienceStats {
   readonly rateLimiters: ByName<RateLimitStats>;
   readonly timeouts: ByName<TimeoutStats>;
   readonly fallbacks: ByName<FallbackStats>;
+  readonly idempotencies: ByName<IdempotencyStats>;
+  readonly hedges: ByName<HedgeStats>;
 }
 
 /**
@@ -97,6 +105,16 @@ export class ResilienceService {
   /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
   fallback(name: string, options?: FallbackOptions): FallbackChain {
     return this.runtime.policies.getWith('fallback', name, options);
+  }
+
+  /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
+  idempotency(name: string, options?: IdempotencyOptions): IdempotencyPolicy {
+    return this.runtime.policies.getWith('idempotency', name, options);
+  }
+
+  /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
+  hedge(name: string, options?: HedgeOptions): HedgePolicy {
+    return this.runtime.policies.getWith('hedge', name, options);
   }
 
   /**
