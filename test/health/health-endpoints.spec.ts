@@ -215,6 +215,8 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
       'rateLimiters',
       'timeouts',
       'fallbacks',
+      'idempotencies',
+      'hedges',
       'draining',
     ]);
     expect(body['circuitBreakers'].payments).toMatchObject({
