@@ -1,4 +1,5 @@
 import { UseGuards, UseInterceptors, type Type } from '@nestjs/common';
+import type { OptionProblem } from '../core/errors.js';
 import { propertyOf } from '../core/property.js';
 import type { PipelineSlot } from '../pipeline/order.js';
 import type { ResilienceDecorator } from './decorator-types.js';
@@ -19,6 +20,7 @@ export interface Statement {
   readonly decorator: string;
   /** Outermost first. */
   readonly requests: readonly PolicyRequest[];
+  readonly mistakes: readonly OptionProblem[];
   readonly order?: readonly PipelineSlot[] | undefined;
   readonly returns?: 'promise' | 'observable' | undefined;
 }
@@ -49,6 +51,7 @@ function decorateClass(statement: Statement, type: Type): void {
 
 function record(statement: Statement, requests: Requests): void {
   requests.policies.unshift(...statement.requests);
+  requests.mistakes.push(...statement.mistakes);
   requests.order = statement.order ?? requests.order;
   requests.returns = statement.returns ?? requests.returns;
 }

@@ -1,3 +1,4 @@
+import type { OptionProblem } from '../core/errors.js';
 import { sharedState } from '../core/identity.js';
 import type { PipelineSlot } from '../pipeline/order.js';
 
@@ -21,6 +22,8 @@ export interface PolicyRequest {
 
 /** What decorators have said about a method, or about all marked methods of a class. */
 export interface Requests {
+  /** What was written wrongly; reported at start, where the method's class is known. */
+  readonly mistakes: OptionProblem[];
   /** Outermost first: decorators run from the bottom, so each new one goes to the front. */
   readonly policies: PolicyRequest[];
   order: readonly PipelineSlot[] | undefined;
@@ -72,7 +75,7 @@ export const registry = sharedState<Registry>('decorated-methods', () => ({
 }));
 
 export function emptyRequests(): Requests {
-  return { policies: [], order: undefined, returns: undefined };
+  return { mistakes: [], policies: [], order: undefined, returns: undefined };
 }
 
 /** The record behind a function, if it is a method interceptor of ours. */

@@ -1,4 +1,6 @@
 import type { Duration } from '../core/duration.js';
+import { propertyOf } from '../core/property.js';
+import type { PipelineSlot } from '../pipeline/order.js';
 import type { BulkheadOptions } from '../policies/bulkhead/index.js';
 import type { CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
 import type { FallbackHandler, FallbackOptions } from '../policies/fallback/index.js';
@@ -188,12 +190,12 @@ export function Resilient(options: ResilientOptions = {}): ResilienceDecorator {
   const decorator = '@Resilient';
   return decoratorOf({
     decorator,
-    requests: requestsOf(decorator, options),
-    order: options.order,
-    returns: options.returns,
+    ...requestsOf(decorator, options),
+    order: propertyOf(options, 'order') as PipelineSlot[] | undefined,
+    returns: propertyOf(options, 'returns') as ResilientOptions['returns'],
   });
 }
 
-function single(decorator: string, { requests, returns }: ParsedRequest): ResilienceDecorator {
-  return decoratorOf({ decorator, requests, returns });
+function single(decorator: string, parsed: ParsedRequest): ResilienceDecorator {
+  return decoratorOf({ decorator, ...parsed });
 }

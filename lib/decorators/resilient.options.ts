@@ -8,6 +8,7 @@ import type { IdempotencyOptions, IdempotencyPolicy } from '../policies/idempote
 import type { RateLimitPolicy } from '../policies/rate-limit/index.js';
 import type { RetryOptions, RetryPolicy } from '../policies/retry/index.js';
 import type { TimeoutOptions, TimeoutPolicy } from '../policies/timeout/index.js';
+import { checkOptions, defineOptions } from '../core/option-table.js';
 import type { CommonOptions, RateLimitDecoratorOptions } from './decorator-types.js';
 import type { DecoratedKind } from './method-record.js';
 import { namedRequest, type ParsedRequest } from './policy-request.js';
@@ -31,8 +32,34 @@ export interface ResilientOptions {
   readonly returns?: 'promise' | 'observable';
 }
 
+/** Only their names are looked at here: each policy's own table says what it takes. */
+const resilientTable = defineOptions<ResilientOptions>(
+  ...(
+    [
+      'circuitBreaker',
+      'retry',
+      'bulkhead',
+      'rateLimit',
+      'idempotency',
+      'hedge',
+      'timeout',
+      'fallback',
+      'order',
+    ] as const
+  ).map((name) => ({ name, kind: 'any' as const, optional: true, sentence: '' })),
+  {
+    name: 'returns',
+    kind: 'one-of',
+    values: ['promise', 'observable'],
+    optional: true,
+    sentence: 'What the method returns, where its annotation does not say.',
+  },
+);
+
 /** The policies that a {@link ResilientOptions} asks for. */
-export function requestsOf(decorator: string, options: ResilientOptions): ParsedRequest['requests'] {
+export function requestsOf(decorator: string, options: ResilientOptions): Omit<ParsedRequest, 'returns'> {
+  const mistakes = checkOptions(resilientTable, options, decorator);
+  if (mistakes.length > 0) return { requests: [], mistakes };
   const { fallback, timeout } = options;
   const named: readonly DecoratedKind[] = [
     'circuitBreaker',
@@ -42,14 +69,18 @@ export function requestsOf(decorator: string, options: ResilientOptions): Parsed
     'idempotency',
     'hedge',
   ];
-  return [
+  const parsed = [
     ...named.flatMap((kind) => {
       const given = options[kind];
       return given === undefined
         ? []
-        : namedRequest(`${decorator} ${kind}`, kind, given as string | object, undefined).requests;
+        : [namedRequest(`${decorator} ${kind}`, kind, given as string | object, undefined)];
     }),
-    ...(timeout === undefined ? [] : timeoutRequest(`${decorator} timeout`, timeout, undefined).requests),
-    ...(fallback === undefined ? [] : fallbackRequest(`${decorator} fallback`, fallback, undefined).requests),
+    ...(timeout === undefined ? [] : [timeoutRequest(`${decorator} timeout`, timeout, undefined)]),
+    ...(fallback === undefined ? [] : [fallbackRequest(`${decorator} fallback`, fallback, undefined)]),
   ];
+  return {
+    requests: parsed.flatMap(({ requests }) => requests),
+    mistakes: parsed.flatMap((one) => one.mistakes),
+  };
 }

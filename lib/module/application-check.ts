@@ -2,12 +2,13 @@ import type { Type } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 import { refuseProblems } from '../core/option-table.js';
 import type { OptionProblem } from '../core/errors.js';
-import { injectedPolicies } from '../decorators/inject.decorators.js';
-import { recordsOf } from '../decorators/method-record.js';
+import { injectedPolicies, type InjectedPolicy } from '../decorators/inject.decorators.js';
+import { recordsOf, registry } from '../decorators/method-record.js';
 import { policiesOfInterceptor } from '../decorators/resilience.interceptor.js';
 import { decoratedClassOf, scanProviders } from './class-scan.js';
 import { FeaturePolicies } from './feature-policies.js';
 import { checkPlan, declarePlan, planFunction, planMethod, type MethodPlan } from './method-plan.js';
+import type { NamedKind } from './policy-kinds.js';
 import type { PolicyRegistry } from './policy-registry.js';
 
 /** Reads all that an application says about its policies, before the first call, and finds what cannot be. */
@@ -32,6 +33,7 @@ export class ApplicationCheck {
     const plans: MethodPlan[] = [];
     for (const provider of scanProviders(this.modules)) {
       const type = decoratedClassOf(provider);
+      if (type === undefined) this.warnOfUnmarked(provider.metatype);
       if (type !== undefined) problems.push(...this.declareClass(type, plans));
       const policies = policiesOfInterceptor(provider.metatype);
       if (policies === undefined || this.checked.has(policies)) continue;
@@ -41,6 +43,13 @@ export class ApplicationCheck {
       problems.push(...declarePlan(plan, undefined, this.policies));
     }
     problems.push(...this.policies.configuredProblems());
+    for (const asked of this.askedPolicies()) {
+      if (this.checked.has(asked.token)) continue;
+      this.checked.add(asked.token);
+      problems.push(
+        ...this.policies.nameProblems(asked.kind as NamedKind, asked.name, `The injected ${asked.kind}`),
+      );
+    }
     for (const plan of plans) problems.push(...checkPlan(plan, this.policies));
     return problems;
   }
@@ -73,21 +82,29 @@ export class ApplicationCheck {
 
   /** Whether some class of the application asks for a policy. */
   asksFor(token: symbol): boolean {
-    this.askedFor ??= this.collectAsked();
+    this.askedFor ??= new Set(this.askedPolicies().map((asked) => asked.token));
     return this.askedFor.has(token);
   }
 
-  private collectAsked(): Set<symbol> {
+  /** The policies that classes of the application ask for. */
+  private askedPolicies(): InjectedPolicy[] {
     const known = new Set<unknown>();
     for (const { metatype } of scanProviders(this.modules)) {
       for (let type: unknown = metatype; typeof type === 'function'; type = Object.getPrototypeOf(type)) {
         known.add(type).add(type.prototype);
       }
     }
-    const asked = injectedPolicies().filter(({ targets }) =>
-      [...targets].some((target) => known.has(target)),
+    return injectedPolicies().filter(({ targets }) => [...targets].some((target) => known.has(target)));
+  }
+
+  /** Above a class, decorators are defaults: they need a method that asks for them. */
+  private warnOfUnmarked(metatype: unknown): void {
+    if (typeof metatype !== 'function' || !registry.classes.has(metatype.prototype as object)) return;
+    if (this.checked.has(metatype)) return;
+    this.checked.add(metatype);
+    this.warnings.push(
+      `${metatype.name}: its class decorators protect nothing, because none of its methods carries one. Mark methods with @Resilient().`,
     );
-    return new Set(asked.map(({ token }) => token));
   }
 
   private declareClass(type: Type, plans: MethodPlan[]): OptionProblem[] {

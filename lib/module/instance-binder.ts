@@ -18,7 +18,7 @@ export class InstanceBinder {
       this.bindProvider(provider);
       provider.replaceFactory?.((factory) => this.bindingFactory(factory));
       // Began before we could replace it: whoever waits for it needs more turns than this.
-      void provider.made?.then((instance) => this.bind(instance));
+      void provider.made?.then((instance) => this.note(this.bind(instance)));
     }
   }
 
@@ -42,32 +42,34 @@ export class InstanceBinder {
 
   /** Instances of classes get their runtime injected. */
   private bindProvider({ metatype, instance }: ScannedProvider): void {
-    if (typeof metatype !== 'function') this.bind(instance);
+    if (typeof metatype !== 'function') this.note(this.bind(instance));
   }
 
-  private bind(instance: unknown): void {
-    if (!isDecoratedInstance(instance)) return;
+  private note(problem: string | undefined): void {
+    if (problem !== undefined) this.refused.push(problem);
+  }
+
+  /** Answers with what is wrong, where something is. */
+  private bind(instance: unknown): string | undefined {
+    if (!isDecoratedInstance(instance)) return undefined;
     const binding = bindingOf(instance);
-    if (binding?.runtime === this.runtime) return;
+    if (binding?.runtime === this.runtime) return undefined;
     const name = instance.constructor.name;
     if (binding !== undefined) {
-      this.refused.push(
-        `An instance of ${name} is shared with another application; its policies can belong to one only. Provide a new instance in each.`,
-      );
-    } else if (!Object.isExtensible(instance)) {
-      this.refused.push(
-        `An instance of ${name} is frozen, so it cannot be tied to the application's policies.`,
-      );
-    } else {
-      setBinding(instance, this.runtime);
-      this.bound.add(new WeakRef(instance));
+      return `An instance of ${name} is shared with another application; its policies can belong to one only. Provide a new instance in each.`;
     }
+    if (!Object.isExtensible(instance)) {
+      return `An instance of ${name} is frozen, so it cannot be tied to the application's policies.`;
+    }
+    setBinding(instance, this.runtime);
+    this.bound.add(new WeakRef(instance));
+    return undefined;
   }
 
   private bindingFactory(factory: (...args: unknown[]) => unknown): (...args: unknown[]) => unknown {
     const bind = <T>(made: T): T => {
-      this.bind(made);
-      if (this.refused.length > 0) throw new Error(this.refused.join('\n'));
+      const problem = this.bind(made);
+      if (problem !== undefined) throw new Error(problem);
       return made;
     };
     return (...args) => {

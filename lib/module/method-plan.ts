@@ -28,7 +28,20 @@ export interface MethodPlan {
   readonly requests: readonly PolicyRequest[];
   readonly order: readonly PipelineSlot[] | undefined;
   readonly returns: 'promise' | 'observable';
+  /** Whether requests come to it, so that a limit can be keyed by them. */
+  readonly isHandler: boolean;
+  /** What decorators have noticed already. */
+  readonly mistakes: readonly OptionProblem[];
 }
+
+/** By what Nest knows a handler: HTTP, GraphQL (resolvers of types and of fields), WebSockets, microservices. */
+const HANDLER_METADATA = [
+  'path',
+  'graphql:resolver_type',
+  'graphql:resolve_property',
+  'message',
+  'microservices:pattern',
+] as const;
 
 /** The plan of a method for the instances of `type`, which may have inherited it. */
 export function planMethod(type: Type, record: MethodRecord): MethodPlan {
@@ -46,18 +59,30 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
     order = layer.order ?? order;
     returns ??= layer.returns;
   }
+  const name = methodName(type, record);
   return {
-    name: methodName(type, record),
+    name,
     requests: [...byKind.values()].flat().filter(isEnabled),
     order,
     returns: returns ?? 'promise',
+    isHandler: HANDLER_METADATA.some((key) => Reflect.hasMetadata(key, record.interceptor)),
+    mistakes: layers.flatMap(({ mistakes }) =>
+      mistakes.map((mistake) => ({ ...mistake, where: `${mistake.where} on ${name}` })),
+    ),
   };
 }
 
 /** The plan of a function that belongs to no class: a handler behind an interceptor, a pipeline of the service. */
 export function planFunction(name: string, policies: ResilientOptions, where: string): MethodPlan {
-  const requests = requestsOf(where, policies).filter(isEnabled);
-  return { name, requests, order: policies.order, returns: 'promise' };
+  const { requests, mistakes } = requestsOf(where, policies);
+  return {
+    name,
+    requests: requests.filter(isEnabled),
+    order: propertyOf(policies, 'order') as PipelineSlot[] | undefined,
+    returns: 'promise',
+    isHandler: true,
+    mistakes,
+  };
 }
 
 function isEnabled({ disabled }: PolicyRequest): boolean {
@@ -77,7 +102,7 @@ export function declarePlan(
   type: Type | undefined,
   registry: PolicyRegistry,
 ): OptionProblem[] {
-  const problems = orderProblems(plan.order, `@Resilient on ${plan.name}`);
+  const problems = [...plan.mistakes, ...orderProblems(plan.order, `@Resilient on ${plan.name}`)];
   for (const request of plan.requests) {
     const { kind, name, options, instance } = request;
     const where = placeOf(request, plan);
@@ -105,6 +130,13 @@ export function checkPlan(plan: MethodPlan, registry: PolicyRegistry): OptionPro
     if (instance !== undefined) continue;
     if (name !== undefined && request.options === undefined)
       problems.push(...registry.nameProblems(kind, name, where));
+    if (kind === 'rateLimit' && !plan.isHandler) {
+      const { by } = registry.optionsOf('rateLimit', name, name === undefined ? request.options : undefined);
+      if (by !== undefined) {
+        const message = `"by" needs a request, and ${plan.name} is no handler: nothing would ever limit it. Use "key", which sees the call.`;
+        problems.push({ where, option: 'by', message });
+      }
+    }
     if (kind !== 'retry') continue;
     const { budget } = registry.optionsOf('retry', name, name === undefined ? request.options : undefined);
     if (typeof budget === 'string') {

@@ -3,7 +3,7 @@ import { Call, type CallOptions, type Invoke } from '../core/call.js';
 import type { Clock } from '../core/clock.js';
 import { runCall } from '../core/execute.js';
 import { describeMethod, type MethodRun } from '../decorators/runtime.js';
-import type { AnyMethod, MethodRecord } from '../decorators/method-record.js';
+import type { MethodRecord } from '../decorators/method-record.js';
 import type { Pipeline } from '../pipeline/index.js';
 import type { MethodPlan } from './method-plan.js';
 import type { RequestContext } from './request-context.js';
@@ -18,8 +18,7 @@ export function createMethodRun(
   context: RequestContext | undefined,
 ): MethodRun {
   const { signalIndex } = record;
-  const method =
-    signalIndex === undefined ? plainInvoke(record.original) : signalInvoke(record.original, signalIndex);
+  const method = signalIndex === undefined ? plainInvoke(record) : signalInvoke(record, signalIndex);
   if (plan.returns === 'observable') {
     return (self, args) =>
       new Observable((subscriber) =>
@@ -53,21 +52,29 @@ export function createMethodRun(
   }
 }
 
-function plainInvoke(original: AnyMethod): Invoke {
+/** How many parameters are declared. A function's own length stops at the first default, what the compiler notes does not. */
+function arityOf({ owner, key, original }: MethodRecord): number {
+  const types: unknown = Reflect.getMetadata('design:paramtypes', owner, key);
+  return Math.max(original.length, Array.isArray(types) ? types.length : 0);
+}
+
+function plainInvoke(record: MethodRecord): Invoke {
+  const { original } = record;
   const invoke: Invoke = (call) => original.apply(call.self, call.args as unknown[]);
-  invoke.arity = original.length;
+  invoke.arity = arityOf(record);
   return invoke;
 }
 
 /** The signal goes into the parameter that was declared for it, and nowhere else. */
-function signalInvoke(original: AnyMethod, index: number): Invoke {
+function signalInvoke(record: MethodRecord, index: number): Invoke {
+  const { original } = record;
   const invoke: Invoke = (call) => {
     const args = [...call.args];
     while (args.length < index) args.push(undefined);
     args[index] = call.signal;
     return original.apply(call.self, args);
   };
-  invoke.arity = original.length;
+  invoke.arity = arityOf(record);
   return invoke;
 }
 

@@ -143,7 +143,9 @@ export class PolicyRegistry {
 
   /** Get or create, with options: they must agree with what the name already means. */
   getWith<K extends NamedKind>(kind: K, name: string, options: PolicyOptions[K] | undefined): PolicyTypes[K] {
-    refuseProblems(this.declare(kind, name, options, `ResilienceService.${kind}("${name}")`));
+    const where = `ResilienceService.${kind}("${name}")`;
+    if (!this.policies[kind].has(name)) this.checkRoom(this.policies[kind].size, where);
+    refuseProblems(this.declare(kind, name, options, where));
     return this.get(kind, name);
   }
 

@@ -12,6 +12,7 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { InvalidOptionsError } from '../core/errors.js';
 import { sharedSymbol } from '../core/identity.js';
 import type { PolicyKind } from '../core/policy.js';
 import { injectedPolicies, policyToken } from '../decorators/inject.decorators.js';
@@ -190,6 +191,16 @@ function createRuntime(
   modules: ModulesContainer,
   host: HttpAdapterHost,
 ): ResilienceRuntime {
+  const where = 'ResilienceModule';
+  if (typeof (options as unknown) !== 'object' || options === null) {
+    const message = `The factory of forRootAsync must return options, got ${String(options)}.`;
+    throw new InvalidOptionsError([{ where, message }]);
+  }
+  if ([...modules.values()].filter(({ metatype }) => metatype === ResilienceModule).length > 1) {
+    const message =
+      'forRoot is imported more than once, which would split the application: import it in the root module, and use forFeature elsewhere.';
+    throw new InvalidOptionsError([{ where, message }]);
+  }
   return new ResilienceRuntime(options, modules, {
     isHeadersSent: (response) => host.httpAdapter.isHeadersSent(response) as boolean,
     setHeader: (response, name, value) => {

@@ -58,7 +58,8 @@ export class ResilienceRuntime implements Runtime {
   readonly policies: PolicyRegistry;
   readonly context: RequestContext | undefined;
   private readonly bindings = new Map<Type, Binding>();
-  private readonly intercepted = new WeakMap<object, Map<unknown, Protection>>();
+  /** By what an interceptor was made with, the class and the handler: an inherited handler is one in each class. */
+  private readonly intercepted = new WeakMap<object, Map<Type, Map<unknown, Protection>>>();
   /** Requests whose limits have been applied, so that a global guard and a handler's own do so once. */
   private readonly limited = new WeakSet<object>();
   private readonly headers: ResponseHeaders;
@@ -236,13 +237,16 @@ export class ResilienceRuntime implements Runtime {
 
   private interceptorProtection(spec: ResilientOptions, context: ExecutionContext): Protection {
     const handler = context.getHandler();
-    let bySpec = this.intercepted.get(spec);
-    if (bySpec === undefined) this.intercepted.set(spec, (bySpec = new Map()));
-    let protection = bySpec.get(handler);
+    const type = context.getClass();
+    let byClass = this.intercepted.get(spec);
+    if (byClass === undefined) this.intercepted.set(spec, (byClass = new Map()));
+    let byHandler = byClass.get(type);
+    if (byHandler === undefined) byClass.set(type, (byHandler = new Map()));
+    let protection = byHandler.get(handler);
     if (protection === undefined) {
-      const name = `${context.getClass().name}.${handler.name}`;
+      const name = `${type.name}.${handler.name}`;
       protection = this.protectFunction(name, spec, 'ResilienceInterceptor.for');
-      bySpec.set(handler, protection);
+      byHandler.set(handler, protection);
     }
     return protection;
   }
