@@ -3,6 +3,10 @@ import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
 
 const port = Number(process.env['PORT'] ?? 3000);
+if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+  console.error(`PORT must be a number from 0 to 65535, got "${process.env['PORT']}".`);
+  process.exit(1);
+}
 
 const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
 app.enableShutdownHooks();

@@ -46,12 +46,15 @@ export function byHeader(name: string): (context: ExecutionContext) => string | 
 
 /**
  * A field of `request.user`, by default its `id`, else its `sub`. Needs authentication before it; without a user the
- * request is limited by address.
+ * request is limited by address, which `options` say how to find ({@link byIp}).
  *
  * @publicApi
  */
-export function byUser(field?: string): (context: ExecutionContext) => string | undefined {
-  const address = byIp();
+export function byUser(
+  field?: string,
+  options: { trustedProxies?: number } = {},
+): (context: ExecutionContext) => string | undefined {
+  const address = byIp(options);
   return (context) => {
     const user = requestOfContext(context)?.user;
     const id =

@@ -16,6 +16,9 @@ import { probesOf } from './health-probe.decorator.js';
 import type { ProbeKind } from './probe.options.js';
 import { Probe, type ProbeCheck, type ProbeResult } from './probe.js';
 
+/** What answers call things that are no probes. */
+const RESERVED_NAMES = ['process', 'circuitBreakers', 'bulkheads', 'draining'];
+
 /** A probe and what it asks. */
 export interface MonitoredProbe {
   readonly probe: Probe;
@@ -41,11 +44,23 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
   onModuleInit(): void {
     const problems: OptionProblem[] = [];
     const seen = new Set<object>();
-    for (const { instance } of scanProviders(this.modules)) {
+    const names = new Set<string>(RESERVED_NAMES);
+    for (const { instance, isSingle } of scanProviders(this.modules)) {
       if (typeof instance !== 'object' || instance === null || seen.has(instance)) continue;
       seen.add(instance);
       for (const { key, options } of probesOf(Object.getPrototypeOf(instance) as object | null)) {
         const where = `@HealthProbe on ${instance.constructor.name}.${String(key)}`;
+        if (!isSingle) {
+          const message = 'It needs a provider with one instance: this one has one per request or per use.';
+          problems.push({ where, message });
+          continue;
+        }
+        const name = options.name as string;
+        if (names.has(name)) {
+          const message = `"name" must be one that nothing else in a health answer has, got ${JSON.stringify(name)}.`;
+          problems.push({ where, option: 'name', message });
+        }
+        names.add(name);
         try {
           this.add(new Probe(options, { clock: this.runtime.clock }, where), (signal) =>
             (instance as Record<string | symbol, ProbeCheck>)[key]!(signal),

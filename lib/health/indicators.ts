@@ -1,20 +1,19 @@
-import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { getHeapStatistics } from 'node:v8';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
 import { sharedSymbol } from '../core/identity.js';
+import { suggest } from '../core/suggest.js';
 import { DrainingService } from '../draining/draining.service.js';
 import { ResilienceService } from '../module/resilience.service.js';
+import type { CircuitState } from '../policies/circuit-breaker/index.js';
 import { HealthMonitor } from './health-monitor.js';
+import { LoopDelay } from './loop-delay.js';
 import { indicate, type IndicatedStatus } from './indicator-result.js';
 import type { Probe } from './probe.js';
 import type { HealthSettings } from './resilience-health.options.js';
 
 /** Where the health module's options are provided. */
 export const HEALTH_OPTIONS = sharedSymbol('health-options');
-
-const LOOP_RESOLUTION_MS = 20;
-const NS_PER_MS = 1e6;
 
 /**
  * Whether the process itself works: its event loop and its heap, and the application's own liveness probes. Knows of no
@@ -24,21 +23,17 @@ const NS_PER_MS = 1e6;
  */
 @Injectable()
 export class LivenessHealthIndicator implements OnApplicationShutdown {
-  private readonly delay: IntervalHistogram = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
+  private readonly delay = new LoopDelay();
 
   constructor(
     @Inject(HealthIndicatorService) private readonly indicator: HealthIndicatorService,
     @Inject(HealthMonitor) private readonly monitor: HealthMonitor,
     @Inject(HEALTH_OPTIONS) private readonly settings: HealthSettings,
-  ) {
-    this.delay.enable();
-  }
+  ) {}
 
   /** The process, and each liveness probe under its name. */
   async check(key = 'process'): Promise<HealthIndicatorResult> {
-    const eventLoopDelayMs = Math.max(0, Math.round(this.delay.max / NS_PER_MS - LOOP_RESOLUTION_MS));
-    // Each answer speaks of the time since the one before.
-    this.delay.reset();
+    const eventLoopDelayMs = Math.round(this.delay.worstMs());
     const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
     const heapPercent = Math.round((used * 1000) / limit) / 10;
     const { maxEventLoopDelay, maxHeapPercent } = this.settings;
@@ -53,7 +48,7 @@ export class LivenessHealthIndicator implements OnApplicationShutdown {
   }
 
   onApplicationShutdown(): void {
-    this.delay.disable();
+    this.delay.stop();
   }
 }
 
@@ -108,12 +103,13 @@ export class CircuitBreakerHealthIndicator {
     options: { names?: readonly string[]; whenOpen?: IndicatedStatus } = {},
   ): Promise<HealthIndicatorResult> {
     const { names, whenOpen = 'degraded' } = options;
-    const all = Object.values(this.resilience.stats().circuitBreakers).filter(
-      ({ name }) => names === undefined || names.includes(name),
-    );
-    const open = all
-      .filter(({ state }) => state === 'open' || state === 'forced-open')
-      .map(({ name }) => name);
+    const all = named(this.resilience.stats().circuitBreakers, names);
+    const open = all.flatMap(({ name, state, keys }) => [
+      ...(isOpen(state) ? [name] : []),
+      ...Object.entries(keys?.notClosed ?? {}).flatMap(([key, its]) =>
+        isOpen(its) ? [`${name} (${key})`] : [],
+      ),
+    ]);
     const states = Object.fromEntries(all.map(({ name, state }) => [name, state]));
     return indicate(this.indicator, key, open.length === 0 ? 'up' : whenOpen, { open, states });
   }
@@ -132,9 +128,7 @@ export class BulkheadHealthIndicator {
     options: { names?: readonly string[]; whenFull?: IndicatedStatus } = {},
   ): Promise<HealthIndicatorResult> {
     const { names, whenFull = 'degraded' } = options;
-    const all = Object.values(this.resilience.stats().bulkheads).filter(
-      ({ name }) => names === undefined || names.includes(name),
-    );
+    const all = named(this.resilience.stats().bulkheads, names);
     const full = all
       .filter((one) => one.availableSlots === 0 && one.queuedCalls >= one.maxQueue)
       .map(({ name }) => name);
@@ -160,6 +154,23 @@ export class DrainingHealthIndicator {
       : 'The application takes traffic.';
     return indicate(this.indicator, key, isDraining ? 'down' : 'up', { inFlightRequests: inFlight, message });
   }
+}
+
+function isOpen(state: CircuitState): boolean {
+  return state === 'open' || state === 'forced-open';
+}
+
+/** The policies of these names, or all. A name that nobody has would hide what it was meant to show. */
+function named<T>(all: Readonly<Record<string, T>>, names: readonly string[] | undefined): T[] {
+  if (names === undefined) return Object.values(all);
+  return names.map((name) => {
+    const found = all[name];
+    if (found !== undefined) return found;
+    const meant = suggest(name, Object.keys(all));
+    throw new Error(
+      `There is no "${name}" to look at.${meant === undefined ? '' : ` Did you mean "${meant}"?`}`,
+    );
+  });
 }
 
 function describeProbes(indicator: HealthIndicatorService, probes: readonly Probe[]): HealthIndicatorResult {

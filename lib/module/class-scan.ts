@@ -8,6 +8,8 @@ export interface ScannedProvider {
   readonly module: string;
   /** Its class, where it has one. */
   readonly metatype: unknown;
+  /** Whether the application has just one instance of it, and not one per request or per use. */
+  readonly isSingle: boolean;
   /** What it was made into, where that has happened already; of a class, perhaps no more than a placeholder. */
   readonly instance: unknown;
   /** Replaces the factory before it has run. */
@@ -23,6 +25,8 @@ interface WrapperLike {
   readonly instance: unknown;
   readonly inject?: unknown;
   readonly isAlias?: boolean;
+  readonly isTransient: boolean;
+  isDependencyTreeStatic(): boolean;
   readonly settlementSignal?: { asPromise(): Promise<unknown> };
 }
 
@@ -39,6 +43,7 @@ export function* scanProviders(modules: ModulesContainer): Generator<ScannedProv
         yield {
           module: module.name,
           metatype: isFactory ? undefined : wrapper.metatype,
+          isSingle: !wrapper.isTransient && wrapper.isDependencyTreeStatic(),
           instance: wrapper.instance,
           ...(isFactory && {
             replaceFactory: (wrap) => {

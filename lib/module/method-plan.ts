@@ -112,7 +112,7 @@ export function declarePlan(
     }
     problems.push(
       ...(name === undefined
-        ? registry.problemsOf(kind, undefined, options ?? {}, where)
+        ? registry.problemsOf(kind, undefined, options === undefined ? {} : options, where)
         : registry.declare(kind, name, options, where)),
     );
     if (kind === 'fallback') problems.push(...fallbackMethodProblems(options, type, plan, where));
