@@ -137,6 +137,8 @@ class Run implements Runner, AbortListener {
 
   private waitFor(granting: Promise<unknown>): unknown {
     const { frame, call, permits } = this;
+    // The attempt begins when it is let in, the call began before: a repeater counts the wait.
+    if (frame.repeater !== undefined) this.needRepetition();
     const promise = this.keepOwnPromise();
     granting.then(
       (permit) => {
@@ -253,7 +255,7 @@ class Run implements Runner, AbortListener {
       this.outer = this.outer.renew();
     }
     const { outer } = this;
-    const repetition = (this.repetition ??= { begunAt: this.startedAt, retries: 0, delayMs: 0 });
+    const repetition = this.needRepetition();
     let delayMs: number | undefined;
     try {
       delayMs = repeater.delayAfter(outer, repetition, ok, result);
@@ -270,6 +272,11 @@ class Run implements Runner, AbortListener {
     // In a turn of its own, so that a million immediate retries do not nest.
     else queueMicrotask(again);
     return promise;
+  }
+
+  /** Made when it is first needed, and before `startedAt` is no longer when the call began. */
+  private needRepetition(): Repetition {
+    return (this.repetition ??= { begunAt: this.startedAt, retries: 0, delayMs: 0 });
   }
 
   /** The delay is over. */

@@ -286,6 +286,22 @@ describe('RetryPolicy', () => {
     expect(startedAt).toHaveLength(1);
   });
 
+  it('RT-09 maxElapsed counts the wait of the first attempt in the queue of a bulkhead', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxElapsed: '5s' });
+    const bulkhead = new BulkheadPolicy('inventory', { maxConcurrent: 1 }, { clock });
+    const running = deferred();
+    void bulkhead.execute(() => running.promise);
+    const pipeline = new Pipeline('inventory', [retry, bulkhead], clock);
+
+    const call = pipeline.execute(doing(fail)).catch((error: unknown) => error);
+    await clock.advance(6_000);
+    running.resolve('fine');
+    await clock.advance(60_000);
+
+    expect(await call).toBe(DOWN);
+    expect(startedAt).toEqual([6_000]);
+  });
+
   it('RT-10 exhausted on errors the caller sees the last error, untouched', async () => {
     const { clock, retry, doing } = setUp({ maxRetries: 1 });
     const last = Object.freeze(new Error('second'));
