@@ -41,7 +41,8 @@ const ours = {
 
 /** nestjs-resilience as its interceptor uses it: strategies around an observable. */
 function nestjsStrategies(...strategies) {
-  return () => lastValueFrom(strategies.reduceRight((inner, one) => one.process(inner, 'bench'), defer(work)));
+  return () =>
+    lastValueFrom(strategies.reduceRight((inner, one) => one.process(inner, 'bench'), defer(work)));
 }
 
 function fullStack() {

@@ -48,6 +48,12 @@ if (wanted.length === 0 || wanted.includes('bytes')) {
   for (const row of await weigh()) sections.push(weightTable(row));
 }
 
+if (wanted.length === 0 || wanted.includes('http')) {
+  const { overHttp } = await import('./http.bench.mjs');
+  console.error('measuring over HTTP');
+  for (const table of await overHttp()) sections.push(httpTable(table));
+}
+
 const text = `${heading()}\n${sections.join('\n')}`;
 console.log(text);
 if (wanted.length === 0) writeFileSync(`${here}results.md`, text);
@@ -77,6 +83,17 @@ function timeTable({ title, target, calls = 1 }, results) {
   });
   const against = results.has('pass-through async wrapper') ? 'the wrapper' : 'the first';
   return `## ${title}\n${target ? `\nTarget: ${target}.\n` : ''}\n| | ns | × ${against} | × ours |\n| --- | ---: | ---: | ---: |\n${lines.join('\n')}\n`;
+}
+
+function httpTable({ title, cases }) {
+  const of = (name) => cases.find(([each]) => each.startsWith(name))[1];
+  const lines = cases.map(([name, perSecond]) => {
+    const toBare = (perSecond / of('bare')).toFixed(2);
+    return `| ${name} | ${Math.round(perSecond).toLocaleString('en')} | ${toBare} | ${(perSecond / of('an empty')).toFixed(2)} |`;
+  });
+  const target =
+    'through the guard ≥ 0.9 (Fastify) or 0.95 (Express) of bare; with our interceptor ≥ 0.95 of an empty one';
+  return `## ${title}\n\nTarget: ${target}.\n\n| | requests/s | × bare | × an empty interceptor |\n| --- | ---: | ---: | ---: |\n${lines.join('\n')}\n`;
 }
 
 function weightTable({ title, target, cases }) {

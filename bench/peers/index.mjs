@@ -5,6 +5,7 @@ export * as nestjsResilience from 'nestjs-resilience';
 export { default as Opossum } from 'opossum';
 export { default as pLimit } from 'p-limit';
 export { default as pRetry } from 'p-retry';
+export { default as autocannon } from 'autocannon';
 export { RateLimiter } from 'limiter';
 export { RateLimiterMemory } from 'rate-limiter-flexible';
 export { defer, lastValueFrom } from 'rxjs';
