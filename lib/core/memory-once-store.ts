@@ -29,7 +29,7 @@ export class MemoryOnceStore implements OnceStore {
 
   constructor(
     private readonly clock: Clock,
-    private readonly maxRecords: number,
+    private maxRecords: number,
   ) {
     this.sweeper = new Sweeper(() => this.sweep());
   }
@@ -64,11 +64,7 @@ export class MemoryOnceStore implements OnceStore {
     this.running.delete(key);
     this.finished.delete(key);
     this.finished.set(key, { fingerprint: lease.fingerprint, outcome, expiresAt: this.clock.now() + ttlMs });
-    for (const oldest of this.finished.keys()) {
-      if (this.finished.size <= this.maxRecords) break;
-      this.finished.delete(oldest);
-      this.evicted++;
-    }
+    this.makeRoom();
     if (!this.sweeper.armed) this.armSweeper();
     return true;
   }
@@ -88,6 +84,20 @@ export class MemoryOnceStore implements OnceStore {
     this.finished.clear();
     this.clock.disarm(this.sweeper);
     this.sweeper.armed = false;
+  }
+
+  /** Keeps so many finished records from now on. */
+  resize(maxRecords: number): void {
+    this.maxRecords = maxRecords;
+    this.makeRoom();
+  }
+
+  private makeRoom(): void {
+    for (const oldest of this.finished.keys()) {
+      if (this.finished.size <= this.maxRecords) break;
+      this.finished.delete(oldest);
+      this.evicted++;
+    }
   }
 
   /** Lets go of what has expired. With one time for all records they expire in the order in which they finished. */

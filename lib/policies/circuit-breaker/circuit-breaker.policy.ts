@@ -73,7 +73,8 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   readonly policy = this;
   private readonly clock: Clock;
   private readonly circuit: Circuit;
-  private readonly keyed: KeyedCircuits | undefined;
+  /** Once there is a `key`. */
+  private keyed: KeyedCircuits | undefined;
   /** What an operator decided for all keys, those to come included. */
   private manualState: 'forced-open' | 'disabled' | 'meter-only' | undefined;
   /** The frame of `execute`. */
@@ -101,14 +102,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     this.settings = circuitBreakerSettings(options, `circuit breaker "${name}"`);
     this.clock = clockOf(environment);
     this.circuit = new Circuit(this.settings, this.clock, this);
-    if (this.settings.key !== undefined) {
-      this.keyed = new KeyedCircuits(
-        this.settings.maxKeys,
-        (key) => new Circuit(this.settings, this.clock, this, key, this.manualState),
-        () => this.warnOfOverflow(),
-        () => this.clock.now(),
-      );
-    }
+    if (this.settings.key !== undefined) this.keyed = this.createKeyed();
   }
 
   /** What the next call would find, worked out from the clock. Of a keyed breaker: its shared, unkeyed circuit. */
@@ -171,6 +165,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     recomposePipelines();
     this.circuit.configure(this.settings);
     this.keyed?.configure(this.settings.maxKeys, (circuit) => circuit.configure(this.settings));
+    if (this.settings.key !== undefined) this.keyed ??= this.createKeyed();
   }
 
   isCalm(call: Call): boolean {
@@ -295,6 +290,15 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
         ? ` in ${formatDuration(settings.window.durationMs)}`
         : '';
     return `opens at ${rules.join(' or ')}${window}, for ${formatDuration(settings.openDuration(1))}`;
+  }
+
+  private createKeyed(): KeyedCircuits {
+    return new KeyedCircuits(
+      this.settings.maxKeys,
+      (key) => new Circuit(this.settings, this.clock, this, key, this.manualState),
+      () => this.warnOfOverflow(),
+      () => this.clock.now(),
+    );
   }
 
   private circuitOf(call: Call): Circuit {

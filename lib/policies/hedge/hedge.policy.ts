@@ -94,10 +94,12 @@ export class HedgePolicy implements Policy, Driver {
    */
   update(options: HedgeOptions): void {
     const merged = { ...this.options, ...options };
-    this.settings = hedgeSettings(merged, `hedge "${this.name}"`);
+    const settings = hedgeSettings(merged, `hedge "${this.name}"`);
+    const budget =
+      options.budget === undefined ? this.budget : budgetOf(this.name, settings.budget, this.environment);
     this.options = merged;
-    if (options.budget !== undefined)
-      this.budget = budgetOf(this.name, this.settings.budget, this.environment);
+    this.settings = settings;
+    this.budget = budget;
   }
 
   stats(): HedgeStats {

@@ -128,6 +128,9 @@ export class IdempotencyPolicy implements Policy, Driver {
     const merged = { ...this.options, ...options };
     this.settings = idempotencySettings(merged, `idempotency "${this.name}"`);
     this.options = merged;
+    // A store that was given may keep the records of others too.
+    const own = this.environment?.once === undefined;
+    if (own && this.store instanceof MemoryOnceStore) this.store.resize(this.settings.maxRecords);
   }
 
   stats(): IdempotencyStats {

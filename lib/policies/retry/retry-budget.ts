@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { formatDuration } from '../../core/duration.js';
+import { InvalidOptionsError } from '../../core/errors.js';
 import type { Policy } from '../../core/policy.js';
 import {
   retryBudgetSettings,
@@ -156,7 +157,11 @@ export interface RetryEnvironment extends PolicyEnvironment {
   readonly budgets?: (name: string) => RetryBudget;
 }
 
-/** The budget that an option means; `undefined` for none. */
+/**
+ * The budget that an option means; `undefined` for none.
+ *
+ * @throws {@link InvalidOptionsError} where it is a name that nobody has given to a budget.
+ */
 export function budgetOf(
   owner: string,
   option: RetryBudgetOptions | RetryBudget | string | false,
@@ -167,7 +172,13 @@ export function budgetOf(
   if (typeof option === 'object') return new RetryBudget(owner, option, environment);
   const shared = environment?.budgets?.(option);
   if (shared === undefined)
-    throw new Error(`"${owner}" names the retry budget "${option}", which nobody provides.`);
+    throw new InvalidOptionsError([
+      {
+        where: `"${owner}"`,
+        option: 'budget',
+        message: `"budget" names the retry budget "${option}", which nobody provides.`,
+      },
+    ]);
   return shared;
 }
 

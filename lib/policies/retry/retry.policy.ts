@@ -147,10 +147,12 @@ export class RetryPolicy implements Policy, Repeater {
    */
   update(options: RetryOptions): void {
     const merged = { ...this.options, ...options };
-    this.settings = retrySettings(merged, `retry "${this.name}"`);
+    const settings = retrySettings(merged, `retry "${this.name}"`);
+    const budget =
+      options.budget === undefined ? this.budget : budgetOf(this.name, settings.budget, this.environment);
     this.options = merged;
-    if (options.budget !== undefined)
-      this.budget = budgetOf(this.name, this.settings.budget, this.environment);
+    this.settings = settings;
+    this.budget = budget;
   }
 
   stats(): RetryStats {

@@ -118,4 +118,14 @@ describe('A circuit breaker with keys', () => {
     await expect(breaker.execute(succeed, { key: 'a' })).resolves.not.toBeInstanceOf(CircuitOpenError);
     expect(breaker.stats().keys?.count).toBe(1);
   });
+
+  it('PL-08 a key can be given to a breaker that was made without one', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 1, key: undefined });
+
+    breaker.update({ key: () => undefined });
+    await call('a', fail);
+
+    expect([await call('a'), await call('b')]).toEqual(['CircuitOpenError', 'fine']);
+    expect(breaker.stats().keys).toEqual({ count: 2, notClosed: { a: 'open' } });
+  });
 });

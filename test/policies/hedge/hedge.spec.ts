@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { CallInfo } from '../../../lib/core/call.js';
+import { InvalidOptionsError } from '../../../lib/core/errors.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
@@ -201,5 +202,14 @@ describe('HedgePolicy', () => {
     await clock.advance(0);
 
     expect([whileItRuns, bulkhead.stats().activeCalls]).toEqual([1, 0]);
+  });
+
+  it('PL-08 a refused update leaves all of the old options in force', () => {
+    const { hedge } = setUp();
+    const before = hedge.describe();
+
+    expect(() => hedge.update({ maxHedges: 2, budget: 'of nobody' })).toThrow(InvalidOptionsError);
+
+    expect(hedge.describe()).toBe(before);
   });
 });

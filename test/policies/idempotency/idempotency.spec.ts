@@ -318,4 +318,14 @@ describe('IdempotencyPolicy', () => {
     expect(await once.execute(() => 'second', { args: ['order-1'] })).toBe('first');
     expect(await once.execute(() => 'second', { args: ['order-2'] })).toBe('second');
   });
+
+  it('PL-08 lowering maxRecords lets go of the oldest records', async () => {
+    const { once } = setUp({ maxRecords: 3 });
+    for (const key of ['a', 'b', 'c']) await once.execute(() => key, under(key));
+
+    once.update({ maxRecords: 1 });
+
+    expect(once.stats()).toMatchObject({ records: 1, evicted: 2 });
+    expect(await once.execute(() => 'run again', under('c'))).toBe('c');
+  });
 });

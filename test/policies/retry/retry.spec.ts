@@ -4,6 +4,7 @@ import {
   BulkheadFullError,
   CircuitOpenError,
   DrainingError,
+  InvalidOptionsError,
   RateLimitExceededError,
   TimeoutExceededError,
 } from '../../../lib/core/errors.js';
@@ -530,6 +531,15 @@ describe('RetryPolicy', () => {
     await outcomeOf(clock, retry.execute(doing(failWith(withStatus(404))), { retryOnStatus: [404] }));
 
     expect(startedAt).toHaveLength(2);
+  });
+
+  it('PL-08 a refused update leaves all of the old options in force', () => {
+    const { retry } = setUp({ maxRetries: 1 });
+    const before = retry.describe();
+
+    expect(() => retry.update({ maxRetries: 9, budget: 'of nobody' })).toThrow(InvalidOptionsError);
+
+    expect(retry.describe()).toBe(before);
   });
 
   it('counts calls by how they ended', async () => {
