@@ -11,12 +11,15 @@ import { RUNTIME_TOKEN, type Runtime } from './runtime.js';
 export class RateLimitGuard implements CanActivate {
   constructor(@Inject(RUNTIME_TOKEN) private readonly runtime: Runtime) {}
 
-  async canActivate(context: ExecutionContext): Promise<boolean> {
-    try {
-      await this.runtime.limitRequest(context);
-    } catch (error) {
+  canActivate(context: ExecutionContext): boolean | Promise<boolean> {
+    const refused = async (error: unknown): Promise<never> => {
       throw await this.runtime.translate(error, context);
+    };
+    try {
+      const waiting = this.runtime.limitRequest(context);
+      return waiting === undefined ? true : waiting.then(() => true, refused);
+    } catch (error) {
+      return refused(error);
     }
-    return true;
   }
 }

@@ -31,8 +31,8 @@ export interface Runtime {
   bind(type: Type): ClassBinding;
   /** The error for the transport of a context: HTTP, RPC, WebSockets or GraphQL. Others pass unchanged. */
   translate(error: unknown, context: ExecutionContext): unknown;
-  /** Applies the request-keyed limits of a handler; rejects with the refusal. */
-  limitRequest(context: ExecutionContext): Promise<void>;
+  /** Applies the request-keyed limits of a handler: at once, or when its turn comes. Throws or rejects with the refusal. */
+  limitRequest(context: ExecutionContext): Promise<void> | undefined;
   /** Runs what an interceptor protects, under the pipeline that it was made for. */
   intercept(spec: object, context: ExecutionContext, args: unknown[], run: () => unknown): Promise<unknown>;
   /** Writes the headers that an answer shall carry. */

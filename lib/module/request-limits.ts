@@ -6,35 +6,70 @@ import type { LimitInForce } from './response-headers.js';
 
 type RequestKey = (context: ExecutionContext) => string | undefined;
 type Skip = (context: ExecutionContext) => boolean;
+type Taken = Awaited<ReturnType<RateLimitPolicy['enter']>>;
 
 /**
- * Takes a request's share of each limit. Where one refuses, the others get theirs back.
+ * Takes a request's share of each limit; at once, unless one lets it wait. Where one refuses, the others get theirs back.
  *
  * @throws RateLimitExceededError
  */
-export async function takeRequestLimits(
+export function takeRequestLimits(
   policies: readonly RateLimitPolicy[],
   context: ExecutionContext,
   clock: Clock,
-): Promise<LimitInForce[]> {
-  const undo: (() => void)[] = [];
-  const applied: LimitInForce[] = [];
-  try {
-    for (const policy of policies) {
-      const { by, skip } = policy.requestKey as { by: RequestKey; skip?: Skip };
-      if (skip?.(context) === true) continue;
-      const key = by(context);
-      if (key === undefined) continue;
-      const call = new Call(nothing, undefined, [context], { key });
-      const taken = await policy.enter(call, clock.now());
-      undo.push(() => policy.cancel(taken));
-      applied.push({ policy, decision: policy.look(key) });
+): LimitInForce[] | Promise<LimitInForce[]> {
+  return new RequestLimits(policies, context, clock).takeFrom(0);
+}
+
+class RequestLimits {
+  private readonly taken: {
+    readonly policy: RateLimitPolicy;
+    readonly key: string;
+    readonly share: Taken;
+  }[] = [];
+
+  constructor(
+    private readonly policies: readonly RateLimitPolicy[],
+    private readonly context: ExecutionContext,
+    private readonly clock: Clock,
+  ) {}
+
+  takeFrom(first: number): LimitInForce[] | Promise<LimitInForce[]> {
+    try {
+      for (let i = first; i < this.policies.length; i++) {
+        const waiting = this.take(this.policies[i] as RateLimitPolicy);
+        if (waiting !== undefined) {
+          return waiting.then(
+            () => this.takeFrom(i + 1),
+            (error: unknown) => this.giveBack(error),
+          );
+        }
+      }
+    } catch (error) {
+      this.giveBack(error);
     }
-  } catch (error) {
-    for (const giveBack of undo) giveBack();
+    return this.taken.map(({ policy, key }) => ({ policy, decision: policy.look(key) }));
+  }
+
+  private take(policy: RateLimitPolicy): Promise<void> | undefined {
+    const { by, skip } = policy.requestKey as { by: RequestKey; skip?: Skip };
+    if (skip?.(this.context) === true) return undefined;
+    const key = by(this.context);
+    if (key === undefined) return undefined;
+    const share = policy.enter(new Call(nothing, undefined, [this.context], { key }), this.clock.now());
+    if (share instanceof Promise) {
+      return share.then((granted) => {
+        this.taken.push({ policy, key, share: granted });
+      });
+    }
+    this.taken.push({ policy, key, share });
+    return undefined;
+  }
+
+  private giveBack(error: unknown): never {
+    for (const { policy, share } of this.taken) policy.cancel(share);
     throw error;
   }
-  return applied;
 }
 
 const nothing: Invoke = () => undefined;

@@ -23,7 +23,7 @@ import { protect, type Protection } from './protection.js';
 import { RequestContext } from './request-context.js';
 import { takeRequestLimits } from './request-limits.js';
 import { moduleProblems, type ResilienceModuleOptions } from './resilience.options.js';
-import { ResponseHeaders, type HeaderWriter } from './response-headers.js';
+import { ResponseHeaders, type HeaderWriter, type LimitInForce } from './response-headers.js';
 
 /** A method as it runs in this application. */
 interface CompiledMethod extends Protection {
@@ -161,16 +161,17 @@ export class ResilienceRuntime implements Runtime {
     return [head, ...guards, ...lines].join('\n');
   }
 
-  async limitRequest(context: ExecutionContext): Promise<void> {
+  limitRequest(context: ExecutionContext): Promise<void> | undefined {
     const record = recordOf(context.getHandler());
-    if (record === undefined) return;
+    if (record === undefined) return undefined;
     const { requestLimits } = this.compiled(this.bind(context.getClass()), record);
-    if (requestLimits.length === 0 || this.limited.has(context)) return;
+    if (requestLimits.length === 0 || this.limited.has(context)) return undefined;
     this.limited.add(context);
-    this.headers.writeLimits(
-      responseOf(context),
-      await takeRequestLimits(requestLimits, context, this.clock),
-    );
+    const taken = takeRequestLimits(requestLimits, context, this.clock);
+    const show = (limits: readonly LimitInForce[]) => this.headers.writeLimits(responseOf(context), limits);
+    if (taken instanceof Promise) return taken.then(show);
+    show(taken);
+    return undefined;
   }
 
   writeHeaders(context: ExecutionContext): void {
