@@ -25,7 +25,7 @@ export function attemptFrame(options: FrameOptions): Next {
     try {
       return new Run(frame, call).begin();
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   };
 }
@@ -79,6 +79,8 @@ class Run implements Runner, AbortListener {
   /** How many guards have let the attempt in. */
   private entered = 0;
   private startedAt = Number.NaN;
+  /** What the repeater noted when the call began. */
+  private mark = 0;
   /** Whether what runs inside is still to be heard. */
   private waiting = false;
   private repetition: Repetition | undefined = undefined;
@@ -96,7 +98,7 @@ class Run implements Runner, AbortListener {
   begin(): unknown {
     const { frame, outer } = this;
     if (frame.readsStart) this.startedAt = frame.clock.now();
-    frame.repeater?.begin(outer, this.startedAt);
+    if (frame.repeater !== undefined) this.mark = frame.repeater.begin(outer, this.startedAt);
     return this.attempt();
   }
 
@@ -276,7 +278,7 @@ class Run implements Runner, AbortListener {
 
   /** Made when it is first needed, and before `startedAt` is no longer when the call began. */
   private needRepetition(): Repetition {
-    return (this.repetition ??= { begunAt: this.startedAt, retries: 0, delayMs: 0 });
+    return (this.repetition ??= { begunAt: this.startedAt, mark: this.mark, retries: 0, delayMs: 0 });
   }
 
   /** The delay is over. */

@@ -61,6 +61,8 @@ export type AnyGuard = Guard<any>;
 export interface Repetition {
   /** When the call began. */
   readonly begunAt: number;
+  /** What {@link Repeater.begin} answered. */
+  readonly mark: number;
   /** Attempts beyond the first. */
   retries: number;
   /** The last delay. */
@@ -70,8 +72,8 @@ export interface Repetition {
 /** Decides whether an attempt is followed by another. It lives in the frame of the guards right inside it. */
 export interface Repeater {
   readonly policy: Policy;
-  /** A call begins; throws to refuse it. */
-  begin(call: Call, now: number): void;
+  /** A call begins; throws to refuse it. It may answer with a number that it wants to know again later. */
+  begin(call: Call, now: number): number;
   /** Whether a result is not good enough to be the call's. */
   refusesResult(call: Call, result: unknown): boolean;
   /** How long to wait before the next attempt; `undefined` for none. What it throws is what the caller gets. */

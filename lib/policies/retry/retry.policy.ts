@@ -29,8 +29,12 @@ export interface RetryStats {
   readonly budget: RetryBudgetStats | undefined;
 }
 
-/** Errors whose retry some budget refused: retries further out leave them alone, so that layers do not multiply. */
-const REFUSED = sharedState('budget-refused', () => new WeakSet<object>());
+/**
+ * Errors whose retry some budget refused, and as which refusal of all. Retries further out leave such an error alone, so
+ * that layers do not multiply: theirs are calls that began before it was refused. A call that began later may well retry
+ * the same object, since a method can throw one error object again and again.
+ */
+const REFUSALS = sharedState('budget-refusals', () => ({ count: 0, byError: new WeakMap<object, number>() }));
 
 /**
  * Tries again what may succeed the next time: up to `maxRetries` more attempts, with a delay that grows and is jittered,
@@ -83,7 +87,7 @@ export class RetryPolicy implements Policy, Repeater {
     return execute(this.alone, fn, options, this.clock);
   }
 
-  begin(_call: Call, now: number): void {
+  begin(_call: Call, now: number): number {
     const { budget } = this;
     if (budget !== undefined) {
       budget.deposit(now);
@@ -94,6 +98,7 @@ export class RetryPolicy implements Policy, Repeater {
     }
     this.totalCalls++;
     this.running++;
+    return REFUSALS.count;
   }
 
   refusesResult(call: Call, result: unknown): boolean {
@@ -104,7 +109,8 @@ export class RetryPolicy implements Policy, Repeater {
     const { settings } = this;
     const retry = repetition.retries + 1;
     if (call.abortKind !== undefined || call.emitted || retry > settings.maxRetries) return undefined;
-    if (!ok && (isRefused(result) || !isRetryable(settings, call, result))) return undefined;
+    if (!ok && (isRefusedSince(repetition.mark, result) || !isRetryable(settings, call, result)))
+      return undefined;
     const delayMs = this.delayFor(result, retry, repetition.delayMs);
     if (delayMs === undefined || !this.fits(call, delayMs, repetition)) return undefined;
     if (this.budget === undefined || this.budget.tryTake()) {
@@ -114,7 +120,7 @@ export class RetryPolicy implements Policy, Repeater {
     }
     this.budgetExhausted++;
     if (settings.onExhausted === 'throw') throw this.exhausted(ok ? undefined : result);
-    if (!ok && typeof result === 'object' && result !== null) REFUSED.add(result);
+    if (!ok && typeof result === 'object' && result !== null) REFUSALS.byError.set(result, ++REFUSALS.count);
     return undefined;
   }
 
@@ -220,6 +226,6 @@ export class RetryPolicy implements Policy, Repeater {
   }
 }
 
-function isRefused(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && REFUSED.has(error);
+function isRefusedSince(mark: number, error: unknown): boolean {
+  return typeof error === 'object' && error !== null && (REFUSALS.byError.get(error) ?? 0) > mark;
 }

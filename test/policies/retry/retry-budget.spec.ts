@@ -162,6 +162,39 @@ describe('RetryBudget', () => {
     expect(method.runs).toBe(3);
   });
 
+  it('BU-04 an error object that a budget refused is retried when a later call throws it again', async () => {
+    const clock = new ManualClock();
+    const shared = new Error('the same object each time');
+    const attempts: string[] = [];
+    const failing = (name: string) => () => {
+      attempts.push(name);
+      throw shared;
+    };
+    const spent = new RetryPolicy('spent', { ...immediate, budget: { max: 0 } }, { clock });
+    const other = new RetryPolicy('other', { ...immediate, maxRetries: 1, budget: false }, { clock });
+
+    await spent.execute(failing('spent')).catch(() => undefined);
+    await other.execute(failing('other')).catch(() => undefined);
+
+    expect(attempts).toEqual(['spent', 'other', 'other']);
+  });
+
+  it('BU-04 an error that is refused in a later attempt of an outer retry goes straight out, through every layer', async () => {
+    const clock = new ManualClock();
+    const method = failing();
+    const environment = { clock };
+    const inner = new RetryPolicy('inner', { ...immediate, maxRetries: 2, budget: { max: 2 } }, environment);
+    const layers = ['middle', 'outer'].map(
+      (name) => new RetryPolicy(name, { ...immediate, maxRetries: 1, budget: false }, environment),
+    );
+    const [middle, outer] = layers as [RetryPolicy, RetryPolicy];
+
+    const call = outer.execute(() => middle.execute(() => inner.execute(method)));
+
+    // The inner budget is spent by the first round; its second is refused and goes straight out.
+    await expect(call).rejects.toThrow('run 4');
+  });
+
   it('BU-05 the 101st retry inside any sliding 60 s is refused, and the window slides', () => {
     const clock = new SteppedClock();
     const budget = new RetryBudget('b', { max: 100, window: '60s' }, { clock });
