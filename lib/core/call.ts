@@ -149,6 +149,12 @@ export class Call implements CallInfo, AbortListener {
     if (this.deadline === undefined || deadline < this.deadline) this.deadline = deadline;
   }
 
+  /** Brings the deadline of the present attempt forward. */
+  boundAttempt(deadline: number): void {
+    if (this.attemptDeadline === undefined || deadline < this.attemptDeadline)
+      this.attemptDeadline = deadline;
+  }
+
   /** An attempt of this call: aborted with it, but able to end alone. */
   child(): Call {
     const child = new Call(this.invoke, this.self, this.args, this.options, this);

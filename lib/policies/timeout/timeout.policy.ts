@@ -150,7 +150,7 @@ export class TimeoutPolicy implements Policy {
         const limitMs = this.adaptive?.current(now) ?? this.settings.durationMs;
         if (limitMs === undefined) return undefined;
         this.totalAttempts++;
-        call.attemptDeadline = now + limitMs;
+        call.boundAttempt(now + limitMs);
         return this.arm(call, now, limitMs, 'attempt');
       },
       cancel: (timer) => timer?.settle(),

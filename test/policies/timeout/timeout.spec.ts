@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import type { Call } from '../../../lib/core/call.js';
 import { InvalidOptionsError, TimeoutExceededError } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { SystemClock } from '../../../lib/core/system-clock.js';
@@ -211,6 +212,24 @@ describe('TimeoutPolicy', () => {
     expect(ended).toEqual([100, 200, 250]);
     expect(await call).toMatchObject({ scope: 'total' });
     expect(timeout.stats()).toMatchObject({ timedOutAttempts: 2, timedOutCalls: 1 });
+  });
+
+  it('TO-05 of two timeouts on one attempt the earlier deadline holds, whichever stands outside', async () => {
+    const clock = new ManualClock();
+    const short = new TimeoutPolicy('short', 100, { clock });
+    const long = new TimeoutPolicy('long', 500, { clock });
+    const deadlines: unknown[] = [];
+
+    for (const timeouts of [
+      [short, long],
+      [long, short],
+    ]) {
+      await new Pipeline('search', timeouts, clock).execute((call) =>
+        deadlines.push((call as Call).attemptDeadline),
+      );
+    }
+
+    expect(deadlines).toEqual([100, 100]);
   });
 
   it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, '0s', 'soon'])(
