@@ -5,7 +5,8 @@ import { attemptFrame } from '../core/attempt-frame.js';
 import { compositionRound } from '../core/composition.js';
 import type { AnyGuard, Driver, Inside, Policy, Repeater } from '../core/policy.js';
 import type { TimeoutPolicy } from '../policies/timeout/index.js';
-import { DEFAULT_ORDER, type PipelineSlot } from './order.js';
+import { refuseProblems } from '../core/option-table.js';
+import { completeOrder, orderProblems, type PipelineSlot } from './order.js';
 
 /** One policy in its place. */
 export type PipelineStep = { readonly slot: PipelineSlot; readonly policy: Policy } & (
@@ -36,22 +37,26 @@ function stepsOf(policy: PipelinePolicy): PipelineStep[] {
  * @publicApi
  */
 export class Pipeline {
+  private readonly order: readonly PipelineSlot[];
   private composed!: Next;
   private ordered!: readonly PipelineStep[];
   private round = -1;
 
   /**
    * @param policies - Several of one kind run in the order in which they are given.
-   * @param order - Where each kind runs, outermost first.
+   * @param order - Where each kind runs, outermost first; kinds that it does not name stay where they are.
+   * @throws {@link InvalidOptionsError} where the order names what is no kind, or one twice.
    */
   constructor(
     readonly name: string,
     readonly policies: readonly PipelinePolicy[],
     private readonly clock: Clock,
-    private readonly order: readonly PipelineSlot[] = DEFAULT_ORDER,
+    order?: readonly PipelineSlot[],
     /** What joins for a while, such as an injected fault; asked at each composition. */
     private readonly guests: () => readonly PipelinePolicy[] = () => [],
   ) {
+    refuseProblems(orderProblems(order, `pipeline "${name}"`));
+    this.order = completeOrder(order);
     this.compose();
   }
 
