@@ -25,6 +25,7 @@ export function attemptFrame(options: FrameOptions): Next {
     try {
       return new Run(frame, call).begin();
     } catch (error) {
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- users throw what they like
       return Promise.reject(error);
     }
   };

@@ -13,7 +13,7 @@ import type { OptionForm, OptionRow, OptionTable } from './option-row.js';
 import { suggest } from './suggest.js';
 
 export { optionsMarkdown } from './option-docs.js';
-export type { OptionForm, OptionKind, OptionRow, OptionTable } from './option-row.js';
+export type { OptionRow, OptionTable } from './option-row.js';
 
 /**
  * Declares a table.

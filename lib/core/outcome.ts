@@ -5,9 +5,3 @@
  * @publicApi
  */
 export type OutcomeKind = 'success' | 'failure' | 'ignored';
-
-/** An outcome and how long it took. */
-export interface Outcome {
-  readonly kind: OutcomeKind;
-  readonly durationMs: number;
-}

@@ -14,6 +14,7 @@ import {
 import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { InvalidOptionsError } from '../core/errors.js';
 import { sharedSymbol } from '../core/identity.js';
+import { describeValue } from '../core/option-form.js';
 import type { PolicyKind } from '../core/policy.js';
 import { injectedPolicies, policyToken } from '../decorators/inject.decorators.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
@@ -193,7 +194,7 @@ function createRuntime(
 ): ResilienceRuntime {
   const where = 'ResilienceModule';
   if (typeof (options as unknown) !== 'object' || options === null) {
-    const message = `The factory of forRootAsync must return options, got ${String(options)}.`;
+    const message = `The factory of forRootAsync must return options, got ${describeValue(options)}.`;
     throw new InvalidOptionsError([{ where, message }]);
   }
   if ([...modules.values()].filter(({ metatype }) => metatype === ResilienceModule).length > 1) {

@@ -1,2 +1,2 @@
 export { DEFAULT_ORDER, completeOrder, orderProblems, type PipelineSlot } from './order.js';
-export { Pipeline, type PipelinePolicy, type PipelineStep } from './pipeline.js';
+export { Pipeline, type PipelinePolicy } from './pipeline.js';

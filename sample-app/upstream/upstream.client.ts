@@ -39,7 +39,7 @@ export class UpstreamClient implements OnModuleInit, OnModuleDestroy {
 
   /** Asks for a price. Throws {@link UpstreamError} where the upstream does not give one. */
   async price(sku: string, query: Record<string, string> = {}, signal?: AbortSignal): Promise<Price> {
-    const url = `${this.url}/prices/${encodeURIComponent(sku)}?${new URLSearchParams(query)}`;
+    const url = `${this.url}/prices/${encodeURIComponent(sku)}?${new URLSearchParams(query).toString()}`;
     const response = await fetch(url, { signal: signal ?? null });
     const body = (await response.json()) as Price & { error?: string };
     if (!response.ok) throw new UpstreamError(response.status, body.error ?? response.statusText);

@@ -16,7 +16,8 @@ export class Flight {
         this.waiters.delete(waiter);
         clock.disarm(waiter);
         if (call.cancellable) call.onAbortRemove(waiter);
-        if (aborted) reject(call.abortReason as Error);
+        // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- users throw what they like
+        if (aborted) reject(call.abortReason);
         else resolve(outcome);
       });
       this.waiters.add(waiter);
