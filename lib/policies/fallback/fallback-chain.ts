@@ -1,5 +1,7 @@
 import { inspect } from 'node:util';
-import type { Call, Next } from '../../core/call.js';
+import { Call, type Next } from '../../core/call.js';
+import { retryAfterMsOf } from '../../core/classify.js';
+import type { Clock } from '../../core/clock.js';
 import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { FallbackExhaustedError } from '../../core/errors.js';
 import { matchDistance, type Matcher, type MatcherPart } from '../../core/matcher.js';
@@ -73,11 +75,14 @@ export class FallbackChain implements Policy, Driver {
   private totalCalls = 0;
   private degradedCalls = 0;
   private exhaustedCalls = 0;
+  private readonly clock: Clock;
 
   constructor(
     readonly name = 'fallback',
     private readonly environment?: PolicyEnvironment,
-  ) {}
+  ) {
+    this.clock = clockOf(environment);
+  }
 
   /**
    * Adds what answers at a level: a function of the call's arguments and, after them, the error of the level before.
@@ -103,7 +108,7 @@ export class FallbackChain implements Policy, Driver {
     level: FallbackLevel.LOCAL_CACHE | FallbackLevel.DISTRIBUTED_CACHE,
     options: CacheOptions = {},
   ): this {
-    this.levelOf(level).cache = new CacheLevel(options, clockOf(this.environment));
+    this.levelOf(level).cache = new CacheLevel(options, this.clock);
     return this;
   }
 
@@ -114,6 +119,7 @@ export class FallbackChain implements Policy, Driver {
    */
   async execute<T = unknown>(...args: unknown[]): Promise<FallbackAnswer<T>> {
     this.totalCalls++;
+    const call = new Call(noMethod, undefined, args);
     const errors: unknown[] = [];
     let last: { error: unknown } | undefined;
     for (const level of this.ordered) {
@@ -122,7 +128,7 @@ export class FallbackChain implements Policy, Driver {
         if (kept !== undefined) return this.answer<T>(kept.value as T, level.level);
         continue;
       }
-      const handler = pick(level, last);
+      const handler = pick(level, last, call);
       if (handler === undefined) continue;
       const attempt = await this.tryLevel(level, () => handler(...withError(args, args.length, last)));
       if (attempt.ok) {
@@ -140,14 +146,18 @@ export class FallbackChain implements Policy, Driver {
   async run(call: Call, next: Next): Promise<unknown> {
     this.totalCalls++;
     const primary = this.byLevel.get(FallbackLevel.PRIMARY) ?? this.method;
+    const startedAt = this.clock.now();
     let last: { error: unknown };
+    // Not `tryLevel`: nearly all calls end here, and need neither a closure nor a second promise.
     try {
       const value = await next(call);
       primary.answered++;
+      primary.totalMs += this.clock.now() - startedAt;
       this.fillCaches(FallbackLevel.PRIMARY, call.args, value);
       return value;
     } catch (error) {
       primary.failed++;
+      primary.totalMs += this.clock.now() - startedAt;
       primary.lastError = error;
       last = { error };
     }
@@ -164,7 +174,7 @@ export class FallbackChain implements Policy, Driver {
         call.root.fallbackLevel = level.level;
         return this.answer(kept.value, level.level).value;
       }
-      const handler = pick(level, last);
+      const handler = pick(level, last, call);
       if (handler === undefined) continue;
       const error = last;
       const attempt = await this.tryLevel(level, () =>
@@ -243,7 +253,7 @@ export class FallbackChain implements Policy, Driver {
     args: readonly unknown[],
     failing: boolean,
   ): Promise<{ readonly value: unknown } | undefined> {
-    const clock = clockOf(this.environment);
+    const { clock } = this;
     const startedAt = clock.now();
     const kept = await cache.read(args, failing);
     if (kept === undefined) level.failed++;
@@ -254,7 +264,7 @@ export class FallbackChain implements Policy, Driver {
   }
 
   private async tryLevel(level: Level, run: () => unknown): Promise<{ ok: boolean; value: unknown }> {
-    const clock = clockOf(this.environment);
+    const { clock } = this;
     const startedAt = clock.now();
     let ok = true;
     let value: unknown;
@@ -277,7 +287,7 @@ export class FallbackChain implements Policy, Driver {
       this.degradedCalls++;
       const events = this.environment?.events;
       if (events?.active === true) {
-        const at = clockOf(this.environment).now();
+        const at = this.clock.now();
         events.emit({ kind: this.kind, policy: this.name, type: 'degraded', at, details: { level } });
       }
     }
@@ -286,7 +296,12 @@ export class FallbackChain implements Policy, Driver {
 
   private exhausted(errors: readonly unknown[]): FallbackExhaustedError {
     const message = `All ${errors.length} levels of fallback "${this.name}" failed.`;
-    return new FallbackExhaustedError(message, errors, { policy: this.name, cause: errors[0] });
+    const retryAfterMs = retryAfterMsOf(errors[0], this.clock.wallTime());
+    return new FallbackExhaustedError(message, errors, {
+      policy: this.name,
+      cause: errors[0],
+      ...(Number.isFinite(retryAfterMs) && { retryAfterMs }),
+    });
   }
 }
 
@@ -306,13 +321,20 @@ function emptyLevel(level: FallbackLevel): Level {
   };
 }
 
+/** What a chain by itself stands around. */
+function noMethod(): void {}
+
 /** The handler of a level that is nearest to the error; of the first level, where there is no error yet, its first. */
-function pick(level: Level, last: { error: unknown } | undefined): FallbackHandler | undefined {
+function pick(
+  level: Level,
+  last: { readonly error: unknown } | undefined,
+  call: Call,
+): FallbackHandler | undefined {
   if (last === undefined) return level.candidates[0]?.handler;
   let best: Candidate | undefined;
   let nearest = Number.POSITIVE_INFINITY;
   for (const candidate of level.candidates) {
-    for (const distance of distances(candidate, last.error)) {
+    for (const distance of distances(candidate, last.error, call)) {
       if (distance >= nearest) continue;
       best = candidate;
       nearest = distance;
@@ -323,9 +345,9 @@ function pick(level: Level, last: { error: unknown } | undefined): FallbackHandl
 
 const ANY_ERROR = Number.MAX_SAFE_INTEGER;
 
-function distances({ on }: Candidate, error: unknown): number[] {
+function distances({ on }: Candidate, error: unknown, call: Call): number[] {
   if (on === undefined) return [ANY_ERROR];
-  return on.flatMap((part) => matchDistance(part, error) ?? []);
+  return on.flatMap((part) => matchDistance(part, error, call) ?? []);
 }
 
 /** The error stands behind the declared parameters, however many of them the caller gave. */

@@ -1,5 +1,10 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import { FallbackExhaustedError, TimeoutExceededError } from '../../../lib/core/errors.js';
+import type { CallInfo } from '../../../lib/core/call.js';
+import {
+  FallbackExhaustedError,
+  RateLimitExceededError,
+  TimeoutExceededError,
+} from '../../../lib/core/errors.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
 import { FallbackChain, FallbackLevel } from '../../../lib/policies/fallback/index.js';
@@ -90,6 +95,42 @@ describe('FallbackChain', () => {
     const pipeline = new Pipeline('rates', [chain], new ManualClock());
 
     await expect(pipeline.execute(failWith('down'))).rejects.toThrow(new Error('down'));
+  });
+
+  it("FB-03 it says when to try again, where the primary's error does", async () => {
+    const later = Object.assign(new Error('busy'), { headers: { 'retry-after': '7' } });
+    const never = new RateLimitExceededError('used up', { retryAfterMs: Number.POSITIVE_INFINITY });
+    const exhaustedAfter = (error: unknown) =>
+      new Pipeline('rates', [new FallbackChain('rates').register(DEFAULT, failWith('default'))], clock)
+        .execute(() => Promise.reject(error))
+        .catch((exhausted: FallbackExhaustedError) => exhausted.retryAfterMs);
+    const clock = new ManualClock();
+
+    expect(await exhaustedAfter(later)).toBe(7_000);
+    expect(await exhaustedAfter(new Error('down'))).toBeUndefined();
+    expect(await exhaustedAfter(never)).toBeUndefined();
+  });
+
+  it('FB-04 a predicate sees the error and the call', async () => {
+    const error = new Error('down');
+    const seen: unknown[] = [];
+    const chain = new FallbackChain('rates').register(
+      DEFAULT,
+      () => 'fallback',
+      (thrown: unknown, call: CallInfo) => {
+        seen.push(thrown, call.args);
+        return true;
+      },
+    );
+    const rate = new Pipeline('rates', [chain], new ManualClock()).wrap((_to: string) =>
+      Promise.reject(error),
+    );
+
+    expect(await rate('USD')).toBe('fallback');
+    chain.register(PRIMARY, () => Promise.reject(error));
+    expect(await chain.execute('EUR')).toMatchObject({ value: 'fallback' });
+
+    expect(seen).toEqual([error, ['USD'], error, ['EUR']]);
   });
 
   it('FB-04 a fallback sees the arguments and the error', async () => {
@@ -192,6 +233,19 @@ describe('FallbackChain', () => {
 
     expect(await call).toBe('gone');
     expect(last).not.toHaveBeenCalled();
+  });
+
+  it('measures how long the method takes that it stands around', async () => {
+    const clock = new ManualClock();
+    const chain = new FallbackChain('rates', { clock }).register(DEFAULT, () => 'fallback');
+
+    const call = new Pipeline('rates', [chain], clock).execute(
+      () => new Promise((resolve) => clock.delay(500, () => resolve('fine'))),
+    );
+    await clock.advance(500);
+    await call;
+
+    expect(chain.stats().levels.primary).toMatchObject({ answered: 1, meanMs: 500 });
   });
 
   it('used as a policy it still has no primary of its own', async () => {
