@@ -285,12 +285,15 @@ class Run implements Runner, AbortListener {
   /** The delay is over. */
   private again(repeater: Repeater, repetition: Repetition, ok: boolean, result: unknown): void {
     const { outer, frame } = this;
-    if (outer.abortKind !== undefined) this.finish(false, outer.abortReason);
-    else if (!repeater.mayStart(outer, repetition, ok)) this.finish(false, result);
-    else {
+    const aborted = outer.abortKind !== undefined;
+    if (!aborted && repeater.mayStart(outer, repetition, ok)) {
       if (frame.readsStart) this.startedAt = frame.clock.now();
       this.attempt();
+      return;
     }
+    // The attempt that was waited for never began.
+    repetition.retries--;
+    this.finish(false, aborted ? outer.abortReason : result);
   }
 
   /** Waits, keeping the process alive; an abort ends it at once. */

@@ -63,7 +63,7 @@ export interface Repetition {
   readonly begunAt: number;
   /** What {@link Repeater.begin} answered. */
   readonly mark: number;
-  /** Attempts beyond the first. */
+  /** Attempts beyond the first, with the one that is waited for. */
   retries: number;
   /** The last delay. */
   delayMs: number;
@@ -80,7 +80,7 @@ export interface Repeater {
   delayAfter(call: Call, repetition: Repetition, ok: boolean, result: unknown): number | undefined;
   /** The delay is over: whether the next attempt may start. `ok` says whether there was a result, which is gone by now. */
   mayStart(call: Call, repetition: Repetition, ok: boolean): boolean;
-  /** The call is over, after so many retries. */
+  /** The call is over, after so many retries that began. */
   end(retries: number, ok: boolean): void;
 }
 

@@ -557,4 +557,16 @@ describe('RetryPolicy', () => {
       failedWithoutRetry: 1,
     });
   });
+
+  it('counts a call that is aborted in its first back-off as failed without a retry', async () => {
+    const { clock, retry, doing } = setUp({ baseDelay: 100 });
+    const caller = new AbortController();
+    const call = retry.execute(doing(fail), { signal: caller.signal }).catch((error: unknown) => error);
+    await clock.advance(50);
+
+    caller.abort('gone');
+
+    expect(await call).toBe('gone');
+    expect(retry.stats()).toMatchObject({ totalRetries: 0, failedWithoutRetry: 1, failedWithRetry: 0 });
+  });
 });
