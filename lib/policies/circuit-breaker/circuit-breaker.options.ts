@@ -1,5 +1,5 @@
 import type { Call, CallInfo } from '../../core/call.js';
-import { parseDuration, type Duration } from '../../core/duration.js';
+import { formatDuration, parseDuration, type Duration } from '../../core/duration.js';
 import type { OptionProblem } from '../../core/errors.js';
 import { compileOptional as compiled, type CompiledMatcher, type Matcher } from '../../core/matcher.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
@@ -76,11 +76,12 @@ export interface CircuitSettings {
 
 const DEFAULT_THRESHOLD = 5;
 const DEFAULT_MINIMUM_CALLS = 100;
+const DEFAULT_OPEN_MS = 60_000;
 
 interface Resolved extends Omit<CircuitBreakerOptions, 'window' | 'openDuration'> {
   readonly slowCallDuration: number;
   readonly window?: { readonly calls?: number; readonly duration?: number };
-  readonly openDuration: number | ((openings: number) => Duration);
+  readonly openDuration: number | OpenDurationFunction;
   readonly successThreshold: number;
   readonly halfOpenMaxCalls: number;
   readonly halfOpenMaxDuration?: number;
@@ -153,8 +154,13 @@ export const circuitBreakerTable = defineOptions<CircuitBreakerOptions, Resolved
     name: 'openDuration',
     kind: 'duration',
     or: [{ kind: 'function' }],
-    default: '60s',
+    default: DEFAULT_OPEN_MS,
+    defaultText: "`'60s'`",
     sentence: 'How long it stays open; as a function, of the count of consecutive openings.',
+    check: (value) =>
+      typeof value !== 'function' || openMsOf(value as OpenDurationFunction, 1) !== undefined
+        ? undefined
+        : '"openDuration" must return a duration above 0; it does not for the first opening.',
   },
   {
     name: 'successThreshold',
@@ -237,7 +243,7 @@ export function circuitBreakerSettings(options: CircuitBreakerOptions, where: st
   const minimumCalls =
     given.minimumCalls ??
     (rateMode ? Math.min(DEFAULT_MINIMUM_CALLS, window?.calls ?? DEFAULT_MINIMUM_CALLS) : 0);
-  const openDuration = openDurationOf(given.openDuration);
+  const openDuration = openDurationOf(given.openDuration, where);
   const { halfOpenMaxDuration } = given;
   return {
     failureThreshold: given.failureThreshold ?? (rateMode ? undefined : DEFAULT_THRESHOLD),
@@ -273,11 +279,32 @@ function windowOf({ window }: Resolved, rateMode: boolean): CircuitSettings['win
   return rateMode ? { calls: DEFAULT_MINIMUM_CALLS, durationMs: undefined } : undefined;
 }
 
-function openDurationOf(given: number | ((openings: number) => Duration)): (openings: number) => number {
+type OpenDurationFunction = (openings: number) => Duration;
+
+/** A function's answer is never in the way of a call: where it is no duration, the default holds. */
+function openDurationOf(given: number | OpenDurationFunction, where: string): (openings: number) => number {
   if (typeof given === 'number') return () => given;
+  let warned = false;
   return (openings) => {
-    const duration = parseDuration(given(openings));
-    if (duration !== undefined && duration > 0) return duration;
-    throw new TypeError(`"openDuration" must return a duration above 0; it did not for opening ${openings}.`);
+    const openMs = openMsOf(given, openings);
+    if (openMs !== undefined) return openMs;
+    if (!warned) {
+      warned = true;
+      process.emitWarning(
+        `${where}: "openDuration" must return a duration above 0; it did not for opening ${openings}. The default of ${formatDuration(DEFAULT_OPEN_MS)} is used instead.`,
+        'ResilienceWarning',
+      );
+    }
+    return DEFAULT_OPEN_MS;
   };
+}
+
+/** What the function says, in milliseconds; `undefined` where that is no duration above 0, or it throws. */
+function openMsOf(given: OpenDurationFunction, openings: number): number | undefined {
+  try {
+    const openMs = parseDuration(given(openings));
+    return openMs !== undefined && openMs > 0 ? openMs : undefined;
+  } catch {
+    return undefined;
+  }
 }

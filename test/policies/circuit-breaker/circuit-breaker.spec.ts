@@ -4,6 +4,7 @@ import {
   BulkheadFullError,
   CircuitOpenError,
   DrainingError,
+  InvalidOptionsError,
   RateLimitExceededError,
   TimeoutExceededError,
 } from '../../../lib/core/errors.js';
@@ -877,5 +878,40 @@ describe('CircuitBreakerPolicy', () => {
     await call(fail);
 
     expect(breaker.stats()).toMatchObject({ failureCount: 1, state: 'closed' });
+  });
+
+  it.each([
+    ['returns "soon"', () => 'soon'],
+    ['returns 0', () => 0],
+    [
+      'throws',
+      () => {
+        throw new Error('no idea');
+      },
+    ],
+  ])('PL-07 an openDuration that %s for the first opening is refused', (_what, openDuration) => {
+    expect(() => setUp({ openDuration })).toThrow(InvalidOptionsError);
+    expect(() => setUp({ openDuration })).toThrow(/circuit breaker "payments": "openDuration" /);
+  });
+
+  it('CB-19 where openDuration returns no duration later, it opens for the default of 60 s, with one warning', async () => {
+    const warnings = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    let answer: () => string = () => '1s';
+    const { breaker, clock, call } = setUp({ failureThreshold: 1, openDuration: () => answer() });
+    answer = () => 'soon';
+
+    expect(await call(fail)).toBe('Error');
+
+    expect(breaker.state).toBe('open');
+    expect(breaker.stats()).toMatchObject({ retryAfterMs: 60_000, config: { openDurationMs: 60_000 } });
+    answer = () => {
+      throw new Error('no idea');
+    };
+    await clock.advance(60_000);
+    expect(await call(fail)).toBe('Error');
+    expect(breaker.state).toBe('open');
+    expect(warnings).toHaveBeenCalledTimes(1);
+    expect(warnings.mock.calls[0]?.[0]).toMatch(/^circuit breaker "payments": "openDuration" must return /);
+    warnings.mockRestore();
   });
 });
