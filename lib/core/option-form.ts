@@ -62,7 +62,7 @@ export function inside(parent: string, name: string): string {
 }
 
 /** Joins alternatives: `a, b or c`. */
-function either(alternatives: readonly string[]): string {
+export function either(alternatives: readonly string[]): string {
   if (alternatives.length < 2) return alternatives.join('');
   return `${alternatives.slice(0, -1).join(', ')} or ${alternatives.at(-1)}`;
 }

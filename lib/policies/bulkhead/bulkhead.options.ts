@@ -3,6 +3,23 @@ import type { Duration } from '../../core/duration.js';
 import type { OptionProblem } from '../../core/errors.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
 
+export const PRIORITIES: readonly Priority[] = [
+  Priority.CRITICAL,
+  Priority.HIGH,
+  Priority.NORMAL,
+  Priority.LOW,
+  Priority.BACKGROUND,
+];
+
+/** Whether it is one of {@link PRIORITIES}; a function, or a caller in JavaScript, can say anything. */
+export function isPriority(value: unknown): value is Priority {
+  return (
+    Number.isInteger(value) &&
+    (value as number) >= Priority.CRITICAL &&
+    (value as number) <= Priority.BACKGROUND
+  );
+}
+
 /** Options of a bulkhead. @publicApi */
 export interface BulkheadOptions {
   /** Calls that may run at once; 0 admits nothing. Default 100. */
@@ -55,7 +72,7 @@ export const bulkheadTable = defineOptions<BulkheadOptions, Resolved>(
   {
     name: 'priority',
     kind: 'one-of',
-    values: [Priority.CRITICAL, Priority.HIGH, Priority.NORMAL, Priority.LOW, Priority.BACKGROUND],
+    values: PRIORITIES,
     or: [{ kind: 'function' }],
     default: Priority.NORMAL,
     defaultText: '`Priority.NORMAL`',

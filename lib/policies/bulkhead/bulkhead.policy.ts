@@ -6,7 +6,14 @@ import { BulkheadFullError, withoutStack } from '../../core/errors.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
 import type { Guard, Policy } from '../../core/policy.js';
-import { bulkheadSettings, type BulkheadOptions, type BulkheadSettings } from './bulkhead.options.js';
+import { describeValue, either } from '../../core/option-form.js';
+import {
+  PRIORITIES,
+  bulkheadSettings,
+  isPriority,
+  type BulkheadOptions,
+  type BulkheadSettings,
+} from './bulkhead.options.js';
 import { Slots, type RefusalReason, type SlotsObserver } from './slots.js';
 
 /** The numbers of a bulkhead. @publicApi */
@@ -16,8 +23,9 @@ export interface BulkheadStats {
   readonly queuedCalls: number;
   readonly maxConcurrent: number;
   readonly maxQueue: number;
+  /** Free slots; with `key` those of the fullest key. */
   readonly availableSlots: number;
-  /** Running calls per 100 slots. */
+  /** Running calls per 100 slots; with `key` of the fullest key. */
   readonly utilizationPercent: number;
   /** Calls let in, since the start. */
   readonly totalCalls: number;
@@ -87,6 +95,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     const priority =
       call.options.priority ??
       (typeof settings.priority === 'function' ? settings.priority(call) : settings.priority);
+    if (!isPriority(priority)) throw this.wrongPriority(priority);
     const entered = this.slotsOf(call).enter(call, priority);
     if (!(entered instanceof Promise)) this.totalCalls++;
     return entered;
@@ -138,10 +147,12 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     const { settings, slots, waits, runs } = this;
     let active = slots.running;
     let queued = slots.queued;
+    let fullest = slots.running;
     const byPriority = slots.queuedByPriority();
     for (const keyed of this.keyed.values()) {
       active += keyed.running;
       queued += keyed.queued;
+      fullest = Math.max(fullest, keyed.running);
       for (const [priority, count] of Object.entries(keyed.queuedByPriority())) {
         byPriority[priority as keyof typeof Priority] += count;
       }
@@ -153,8 +164,8 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
       queuedCalls: queued,
       maxConcurrent: settings.maxConcurrent,
       maxQueue: settings.maxQueue,
-      availableSlots: Math.max(0, settings.maxConcurrent - slots.running),
-      utilizationPercent: settings.maxConcurrent === 0 ? 100 : (slots.running * 100) / settings.maxConcurrent,
+      availableSlots: Math.max(0, settings.maxConcurrent - fullest),
+      utilizationPercent: settings.maxConcurrent === 0 ? 100 : (fullest * 100) / settings.maxConcurrent,
       totalCalls: this.totalCalls,
       rejectedCalls: rejected,
       rejectedBy: { ...this.rejectedBy },
@@ -191,6 +202,13 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     this.waits.count++;
     this.waits.totalMs += ms;
     if (ms > this.waits.maxMs) this.waits.maxMs = ms;
+  }
+
+  /** A mistake in the program, as its code says: nothing tries it again. */
+  private wrongPriority(given: unknown): TypeError {
+    const allowed = PRIORITIES.map((priority) => `Priority.${Priority[priority]} (${priority})`);
+    const message = `Bulkhead "${this.name}": a priority must be ${either(allowed)}, got ${describeValue(given)}.`;
+    return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
   }
 
   private slotsOf(call: Call): Slots {

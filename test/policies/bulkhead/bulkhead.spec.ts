@@ -401,6 +401,45 @@ describe('BulkheadPolicy', () => {
 
     expect(limit.stats()).toMatchObject({ remaining: 1, totalAllowed: 0 });
   });
+
+  it.each(['HIGH', 7, -1, 1.5, Number.NaN, null])(
+    'BH-05 a priority of %p is refused, and the call is not queued',
+    async (given) => {
+      const clock = new ManualClock();
+      const options = { priority: () => given as Priority, key: () => 'tenant' };
+      const bulkhead = new BulkheadPolicy('reads', options, { clock });
+      const method = jest.fn();
+
+      const call = bulkhead.execute(method);
+
+      await expect(call).rejects.toThrow(TypeError);
+      await expect(call).rejects.toThrow(
+        /^Bulkhead "reads": a priority must be Priority\.CRITICAL \(0\), .* or Priority\.BACKGROUND \(4\), got /,
+      );
+      expect(method).not.toHaveBeenCalled();
+      expect(bulkhead.stats()).toMatchObject({ activeCalls: 0, queuedCalls: 0, keys: 0 });
+    },
+  );
+
+  it('BH-05 a wrong priority of a call is a mistake in the program: it is not retried', async () => {
+    const clock = new ManualClock();
+    const bulkhead = new BulkheadPolicy('reads', {}, { clock });
+    const retry = new RetryPolicy('reads', { baseDelay: 0 }, { clock });
+    const pipeline = new Pipeline('reads', [retry, bulkhead], clock);
+
+    const call = pipeline.execute(() => 'read', { priority: 'HIGH' as unknown as Priority });
+
+    await expect(call).rejects.toThrow('got "HIGH"');
+    expect(retry.stats().totalRetries).toBe(0);
+  });
+
+  it('OP-01 with keys the stats show the fullest', () => {
+    const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 4, key: () => undefined });
+    const hold = (key?: string) => void bulkhead.execute(() => new Promise(() => {}), { key });
+    for (const key of [undefined, 'busy', 'busy', 'busy', 'quiet']) hold(key);
+
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 5, availableSlots: 1, utilizationPercent: 75 });
+  });
 });
 
 interface Link {
