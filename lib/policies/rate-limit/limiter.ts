@@ -29,6 +29,12 @@ export function decisionOf<S>(
   };
 }
 
+/** A cost that could never be served. A mistake in the program, as its code says: nothing tries it again. */
+export function costError(cost: number, limit: number, where: string): RangeError {
+  const message = `${where}: a cost must be above 0 and at most the limit of ${limit}, got ${cost}.`;
+  return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
+}
+
 /** One limit without keys, for use without a policy around it. */
 abstract class SingleLimiter<S> {
   private state: S | undefined = undefined;
@@ -44,11 +50,8 @@ abstract class SingleLimiter<S> {
    * @throws RangeError where `cost` could never be served.
    */
   tryAcquire(cost = 1): boolean {
-    if (!(cost > 0 && cost <= this.algorithm.limit)) {
-      throw new RangeError(
-        `A cost must be above 0 and at most the capacity of ${this.algorithm.limit}, got ${cost}.`,
-      );
-    }
+    const { limit } = this.algorithm;
+    if (!(cost > 0 && cost <= limit)) throw costError(cost, limit, this.constructor.name);
     const next = this.algorithm.take(this.state, cost, this.clock.now());
     if (next === undefined) return false;
     this.state = next;

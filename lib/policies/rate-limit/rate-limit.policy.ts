@@ -8,7 +8,7 @@ import { execute } from '../../core/execute.js';
 import type { Guard, Policy } from '../../core/policy.js';
 import type { LimitAlgorithm } from './algorithm.js';
 import { KeyedStates } from './keyed-states.js';
-import { decisionOf } from './limiter.js';
+import { costError, decisionOf } from './limiter.js';
 import { rateLimitSettings, type RateLimitOptions, type RateLimitSettings } from './rate-limit.options.js';
 import { TurnLine } from './turn-line.js';
 
@@ -283,9 +283,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   }
 
   private checkCost(cost: number): void {
-    if (cost > 0 && cost <= this.algorithm.limit) return;
-    throw new RangeError(
-      `Rate limit "${this.name}": a cost must be above 0 and at most the limit of ${this.algorithm.limit}, got ${cost}.`,
-    );
+    const { limit } = this.algorithm;
+    if (!(cost > 0 && cost <= limit)) throw costError(cost, limit, `Rate limit "${this.name}"`);
   }
 }

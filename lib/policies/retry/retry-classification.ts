@@ -3,17 +3,27 @@ import { causes, codeOf, statusOf } from '../../core/classify.js';
 import { InvalidOptionsError, RateLimitExceededError, isRejection } from '../../core/errors.js';
 import type { RetrySettings } from './retry.options.js';
 
-/**
- * What is not worth trying again, beyond the HTTP status: an error that says somebody gave up, or that the code is
- * wrong. Everything that no row names is retried.
- */
-export const FINAL_ERRORS: {
-  readonly names: ReadonlySet<string>;
+/** What is final; every field may be added to. @publicApi */
+export interface FinalErrors {
+  /** The `name` of an error. */
+  readonly names: Set<string>;
   /** Codes by their beginning; Node's own `ERR_*` mean a mistake in the program … */
-  readonly codePrefixes: readonly string[];
+  readonly codePrefixes: string[];
   /** … but for those that mean the network. */
-  readonly transientCodePrefixes: readonly string[];
-} = {
+  readonly transientCodePrefixes: string[];
+}
+
+/**
+ * What is not worth trying again where an error has no HTTP status: an error that says somebody gave up, or that the
+ * program is wrong, itself or as a cause. Everything that no row names is retried. It holds for all retries of the
+ * process and may be added to, best before the first call; for one policy there is `abortOn`.
+ *
+ * @example
+ * FINAL_ERRORS.names.add('ValidationError');
+ *
+ * @publicApi
+ */
+export const FINAL_ERRORS: FinalErrors = {
   names: new Set(['AbortError']),
   codePrefixes: ['ERR_'],
   transientCodePrefixes: [

@@ -9,6 +9,7 @@ import {
   TokenBucket,
   type RateLimitOptions,
 } from '../../../lib/policies/rate-limit/index.js';
+import { RetryPolicy } from '../../../lib/policies/retry/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { SteppedClock } from '../../models/stepped-clock.js';
 
@@ -301,6 +302,16 @@ describe('RateLimitPolicy', () => {
     );
 
     expect(limit.stats()).toMatchObject({ remaining: 5, waiting: 0 });
+  });
+
+  it('RL-06 a cost above the capacity is a mistake in the program: it is not retried', async () => {
+    const { clock, limit } = setUp({ capacity: 5, refillPerSecond: 1, cost: () => 6 });
+    const retry = new RetryPolicy('search', { baseDelay: 0 }, { clock });
+
+    const call = new Pipeline('search', [retry, limit], clock).execute(() => 'found');
+
+    await expect(call).rejects.toThrow(RangeError);
+    expect(retry.stats().totalRetries).toBe(0);
   });
 
   it('RL-06 a waiter that a new, lower capacity can never serve is refused', async () => {

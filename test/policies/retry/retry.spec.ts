@@ -11,7 +11,7 @@ import {
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
-import { RetryPolicy, type RetryOptions } from '../../../lib/policies/retry/index.js';
+import { FINAL_ERRORS, RetryPolicy, type RetryOptions } from '../../../lib/policies/retry/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { deferred } from '../deferred.js';
 
@@ -568,5 +568,17 @@ describe('RetryPolicy', () => {
 
     expect(await call).toBe('gone');
     expect(retry.stats()).toMatchObject({ totalRetries: 0, failedWithoutRetry: 1, failedWithRetry: 0 });
+  });
+
+  it('RT-07 what is final can be read, and added to', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1 });
+    const malformed = Object.assign(new Error('malformed'), { name: 'MalformedError' });
+    expect([...FINAL_ERRORS.names]).toEqual(['AbortError']);
+
+    FINAL_ERRORS.names.add('MalformedError');
+    await outcomeOf(clock, retry.execute(doing(failWith(malformed))));
+    FINAL_ERRORS.names.delete('MalformedError');
+
+    expect(startedAt).toHaveLength(1);
   });
 });
