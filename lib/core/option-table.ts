@@ -133,6 +133,20 @@ function resolveValue(form: OptionForm, value: unknown): unknown {
   );
 }
 
+/**
+ * Checks and resolves in one step, where options are wrong by themselves only.
+ *
+ * @throws {@link InvalidOptionsError}
+ */
+export function readOptions<Given extends object, Resolved>(
+  table: OptionTable<Given, Resolved>,
+  given: Given,
+  where: string,
+): Resolved {
+  refuseProblems(checkOptions(table, given, where));
+  return resolveOptions(table, given);
+}
+
 /** @throws {@link InvalidOptionsError} with all of the problems, where there are any. */
 export function refuseProblems(problems: readonly OptionProblem[]): void {
   if (problems.length > 0) throw new InvalidOptionsError(problems);

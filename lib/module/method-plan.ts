@@ -181,7 +181,7 @@ function mergedFallback(
   registry: PolicyRegistry,
 ): FallbackChain {
   return registry.own('fallback', plan.name, (name) => {
-    const chain = new FallbackChain(name, registry.environment);
+    const chain = new FallbackChain(name, {}, registry.environment);
     for (const { options } of requests)
       registerFallback(chain, registry.optionsOf('fallback', undefined, options));
     return chain;

@@ -5,12 +5,7 @@ import { BulkheadPolicy, type BulkheadOptions } from '../policies/bulkhead/index
 import { bulkheadProblems } from '../policies/bulkhead/bulkhead.options.js';
 import { CircuitBreakerPolicy, type CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
 import { circuitBreakerProblems } from '../policies/circuit-breaker/circuit-breaker.options.js';
-import {
-  FallbackChain,
-  FallbackLevel,
-  type FallbackHandler,
-  type FallbackOptions,
-} from '../policies/fallback/index.js';
+import { FallbackChain, type FallbackHandler, type FallbackOptions } from '../policies/fallback/index.js';
 import { fallbackProblems } from '../policies/fallback/fallback.options.js';
 import { HedgePolicy, type HedgeOptions } from '../policies/hedge/index.js';
 import { hedgeProblems } from '../policies/hedge/hedge.options.js';
@@ -152,17 +147,18 @@ function createFallback(
   options: FallbackOptions,
   environment: PolicyEnvironment,
 ): FallbackChain {
-  return registerFallback(new FallbackChain(name, environment), options);
+  return registerFallback(new FallbackChain(name, {}, environment), options);
 }
 
 /** Adds what the options of one decorator say to a chain. */
 export function registerFallback(chain: FallbackChain, { use, levels, on }: FallbackOptions): FallbackChain {
-  if (use !== undefined) chain.register(FallbackLevel.DEFAULT, handlerOf(use), on);
-  for (const { level, use: step, ...cache } of levels ?? []) {
-    if (step !== undefined) chain.register(level, handlerOf(step), on);
-    else chain.cache(level as FallbackLevel.LOCAL_CACHE, cache);
-  }
-  return chain;
+  return chain.add({
+    ...(use !== undefined && { use: handlerOf(use) }),
+    ...(levels && {
+      levels: levels.map((step) => (step.use ? { ...step, use: handlerOf(step.use) } : step)),
+    }),
+    ...(on !== undefined && { on }),
+  });
 }
 
 /** A method's name means that method of the instance whose call failed. */

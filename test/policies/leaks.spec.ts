@@ -29,7 +29,7 @@ const POLICIES: Readonly<Record<string, (clock: Clock) => Executes>> = {
     new Pipeline(
       'p',
       [
-        new FallbackChain('p', { clock }).register(FallbackLevel.DEFAULT, () => 'fallback'),
+        new FallbackChain('p', {}, { clock }).register(FallbackLevel.DEFAULT, () => 'fallback'),
         new RetryPolicy('p', { maxRetries: 1, baseDelay: 0 }, { clock }),
         new RateLimitPolicy('p', { capacity: 3 * CALLS, refillPerSecond: 1 }, { clock }),
         new BulkheadPolicy('p', { maxConcurrent: 10, maxQueue: 100 }, { clock }),

@@ -3,11 +3,18 @@ import { Call, type Next } from '../../core/call.js';
 import { retryAfterMsOf } from '../../core/classify.js';
 import type { Clock } from '../../core/clock.js';
 import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
-import { FallbackExhaustedError } from '../../core/errors.js';
+import { FallbackExhaustedError, InvalidOptionsError } from '../../core/errors.js';
+import { refuseProblems } from '../../core/option-table.js';
 import { matchDistance, type Matcher, type MatcherPart } from '../../core/matcher.js';
 import type { Driver, Policy } from '../../core/policy.js';
 import { CacheLevel, type CacheOptions } from './cache-level.js';
-import { FALLBACK_LEVELS, FallbackLevel, type FallbackHandler } from './fallback.options.js';
+import {
+  FALLBACK_LEVELS,
+  FallbackLevel,
+  fallbackProblems,
+  type FallbackHandler,
+  type FallbackOptions,
+} from './fallback.options.js';
 
 /** An answer, and which level gave it. @publicApi */
 export interface FallbackAnswer<T = unknown> {
@@ -77,11 +84,30 @@ export class FallbackChain implements Policy, Driver {
   private exhaustedCalls = 0;
   private readonly clock: Clock;
 
+  /**
+   * @param options - What answers; more can be added by {@link register} and {@link cache}. Functions, not method
+   * names: a chain by itself belongs to no class.
+   * @throws {@link InvalidOptionsError} naming every option that cannot be.
+   */
   constructor(
     readonly name = 'fallback',
+    options: FallbackOptions = {},
     private readonly environment?: PolicyEnvironment,
   ) {
     this.clock = clockOf(environment);
+    const given = Object.values(options).some((value) => value !== undefined);
+    if (given) refuseProblems(fallbackProblems(options, `fallback "${name}"`));
+    this.add(options);
+  }
+
+  /** @internal Adds what checked options say. */
+  add({ use, levels, on }: FallbackOptions): this {
+    if (use !== undefined) this.register(FallbackLevel.DEFAULT, this.handlerOf(use), on);
+    for (const { level, use: step, ...cache } of levels ?? []) {
+      if (step !== undefined) this.register(level, this.handlerOf(step), on);
+      else this.cache(level as FallbackLevel.LOCAL_CACHE, cache);
+    }
+    return this;
   }
 
   /**
@@ -228,6 +254,12 @@ export class FallbackChain implements Policy, Driver {
 
   describe(): string {
     return this.ordered.map(({ level }) => level).join(' → ');
+  }
+
+  private handlerOf(use: FallbackHandler | string): FallbackHandler {
+    if (typeof use === 'function') return use;
+    const message = `"use" is the name of a method, ${JSON.stringify(use)}: a chain by itself has no class; give a function.`;
+    throw new InvalidOptionsError([{ where: `fallback "${this.name}"`, option: 'use', message }]);
   }
 
   private levelOf(level: FallbackLevel): Level {

@@ -1,5 +1,7 @@
 import type { Clock } from '../../core/clock.js';
-import { systemClock } from '../../core/system-clock.js';
+import type { Duration } from '../../core/duration.js';
+import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { defineOptions, readOptions } from '../../core/option-table.js';
 import type { RateLimitDecision } from '../../core/errors.js';
 import {
   Allowance,
@@ -38,11 +40,14 @@ export function costError(cost: number, limit: number, where: string): RangeErro
 /** One limit without keys, for use without a policy around it. */
 abstract class SingleLimiter<S> {
   private state: S | undefined = undefined;
+  private readonly clock: Clock;
 
   protected constructor(
     private readonly algorithm: LimitAlgorithm<S>,
-    private readonly clock: Clock,
-  ) {}
+    environment: PolicyEnvironment | undefined,
+  ) {
+    this.clock = clockOf(environment);
+  }
 
   /**
    * Takes `cost` units if they are there now.
@@ -69,6 +74,35 @@ abstract class SingleLimiter<S> {
   }
 }
 
+const capacityRow = {
+  name: 'capacity',
+  kind: 'number',
+  above: 0,
+  sentence: 'Units at most at one moment.',
+} as const;
+
+const tokenBucketTable = defineOptions<{ capacity: number; refillPerSecond: number }>(capacityRow, {
+  name: 'refillPerSecond',
+  kind: 'number',
+  min: 0,
+  sentence: 'Units that come back per second; 0 leaves the burst, once.',
+});
+
+const leakyBucketTable = defineOptions<{ capacity: number; leakPerSecond: number }>(capacityRow, {
+  name: 'leakPerSecond',
+  kind: 'number',
+  min: 0,
+  sentence: 'Units that leave per second; 0 leaves the burst, once.',
+});
+
+const slidingWindowTable = defineOptions<
+  { limit: number; window: Duration },
+  { limit: number; window: number }
+>(
+  { name: 'limit', kind: 'number', above: 0, sentence: 'Units at most in any window.' },
+  { name: 'window', kind: 'duration', sentence: 'How long the window is.' },
+);
+
 /**
  * `capacity` at once, then `refillPerSecond`; idle time banks no more than `capacity`. Kept as GCRA: one number.
  *
@@ -79,23 +113,23 @@ abstract class SingleLimiter<S> {
  * @publicApi
  */
 export class TokenBucket extends SingleLimiter<number> {
-  constructor(options: { capacity: number; refillPerSecond: number }, clock: Clock = systemClock) {
-    positive('capacity', options.capacity);
-    notNegative('refillPerSecond', options.refillPerSecond);
-    super(tokenBucket(options.capacity, options.refillPerSecond), clock);
+  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  constructor(options: { capacity: number; refillPerSecond: number }, environment?: PolicyEnvironment) {
+    const { capacity, refillPerSecond } = readOptions(tokenBucketTable, options, 'TokenBucket');
+    super(tokenBucket(capacity, refillPerSecond), environment);
   }
 }
 
 /**
- * At most `limit` in any interval of `window` milliseconds; a unit frees up to a 32nd of the window late, never early.
+ * At most `limit` in any interval of length `window`; a unit frees up to a 32nd of the window late, never early.
  *
  * @publicApi
  */
 export class SlidingWindow extends SingleLimiter<WindowUse> {
-  constructor(options: { limit: number; window: number }, clock: Clock = systemClock) {
-    positive('limit', options.limit);
-    positive('window', options.window);
-    super(new SlidingWindowAlgorithm(options.limit, options.window), clock);
+  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  constructor(options: { limit: number; window: Duration }, environment?: PolicyEnvironment) {
+    const { limit, window } = readOptions(slidingWindowTable, options, 'SlidingWindow');
+    super(new SlidingWindowAlgorithm(limit, window), environment);
   }
 }
 
@@ -106,10 +140,10 @@ export class SlidingWindow extends SingleLimiter<WindowUse> {
  * @publicApi
  */
 export class LeakyBucket extends SingleLimiter<number> {
-  constructor(options: { capacity: number; leakPerSecond: number }, clock: Clock = systemClock) {
-    positive('capacity', options.capacity);
-    notNegative('leakPerSecond', options.leakPerSecond);
-    super(tokenBucket(options.capacity, options.leakPerSecond), clock);
+  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  constructor(options: { capacity: number; leakPerSecond: number }, environment?: PolicyEnvironment) {
+    const { capacity, leakPerSecond } = readOptions(leakyBucketTable, options, 'LeakyBucket');
+    super(tokenBucket(capacity, leakPerSecond), environment);
   }
 }
 
@@ -121,13 +155,4 @@ export function tokenBucket(capacity: number, perSecond: number): LimitAlgorithm
 /** Even spacing at a rate; a rate of 0 lets out one bucketful, once. */
 export function pacer(capacity: number, perSecond: number): LimitAlgorithm<number> {
   return perSecond === 0 ? new Allowance(capacity) : new Pacer(capacity, perSecond);
-}
-
-function positive(name: string, value: number): void {
-  if (!(Number.isFinite(value) && value > 0)) throw new RangeError(`${name} must be above 0, got ${value}.`);
-}
-
-function notNegative(name: string, value: number): void {
-  if (!(Number.isFinite(value) && value >= 0))
-    throw new RangeError(`${name} must be at least 0, got ${value}.`);
 }

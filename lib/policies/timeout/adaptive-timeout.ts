@@ -1,6 +1,9 @@
 import type { Clock } from '../../core/clock.js';
+import type { Duration } from '../../core/duration.js';
+import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { SlidingHistogram } from '../../core/histogram.js';
-import { systemClock } from '../../core/system-clock.js';
+import { defineOptions, readOptions, refuseProblems } from '../../core/option-table.js';
+import { adaptiveRows, type AdaptiveResolved, type AdaptiveTimeoutOptions } from './timeout.options.js';
 
 /** How an adaptive timeout follows what it measures, resolved. */
 export interface AdaptiveSettings {
@@ -13,15 +16,16 @@ export interface AdaptiveSettings {
   readonly maxMs: number;
 }
 
-/** How an adaptive timeout is made; durations in milliseconds, defaults as in the options of a timeout. @publicApi */
-export interface AdaptiveTimeoutForm {
-  readonly duration: number;
-  readonly percentile?: number;
-  readonly multiplier?: number;
-  readonly minSamples?: number;
-  readonly min?: number;
-  readonly max?: number;
+/** How an adaptive timeout is made. @publicApi */
+export interface AdaptiveTimeoutForm extends AdaptiveTimeoutOptions {
+  /** Holds until there are enough samples. */
+  readonly duration: Duration;
 }
+
+const formTable = defineOptions<AdaptiveTimeoutForm, AdaptiveResolved & { readonly duration: number }>(
+  { name: 'duration', kind: 'duration', sentence: 'Holds until there are enough samples.' },
+  ...adaptiveRows,
+);
 
 /** The numbers of an adaptive timeout, in milliseconds; percentiles are `undefined` without samples. @publicApi */
 export interface AdaptiveTimeoutStats {
@@ -42,7 +46,7 @@ const RECOMPUTE_MS = 1_000;
  * bounds. Calls that timed out are samples too, so that it can rise again; old samples fade.
  *
  * @example
- * const timeout = new AdaptiveTimeout({ duration: 2_000, percentile: 95, multiplier: 1.5, min: 50, max: 5_000 });
+ * const timeout = new AdaptiveTimeout({ duration: '2s', percentile: 95, multiplier: 1.5, min: 50, max: '5s' });
  * timeout.record(120);
  * timeout.current();
  *
@@ -57,15 +61,20 @@ export class AdaptiveTimeout {
   /** Whether there were enough samples for an estimate. */
   private estimated = false;
 
-  constructor(
-    options: AdaptiveTimeoutForm,
-    private readonly clock: Clock = systemClock,
-  ) {
+  private readonly clock: Clock;
+
+  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  constructor(options: AdaptiveTimeoutForm, environment?: PolicyEnvironment) {
     this.settings = settingsOf(options);
-    this.cachedMs = options.duration;
+    this.cachedMs = this.settings.durationMs;
+    this.clock = clockOf(environment);
   }
 
-  /** Goes on with the same samples under other options. */
+  /**
+   * Goes on with the same samples under other options.
+   *
+   * @throws {@link InvalidOptionsError}; the old options then stay in force.
+   */
   configure(options: AdaptiveTimeoutForm): void {
     this.settings = settingsOf(options);
     this.estimated = false;
@@ -117,12 +126,17 @@ export class AdaptiveTimeout {
 }
 
 function settingsOf(options: AdaptiveTimeoutForm): AdaptiveSettings {
-  return {
-    durationMs: options.duration,
-    percentile: options.percentile ?? 95,
-    multiplier: options.multiplier ?? 1.5,
-    minSamples: options.minSamples ?? 100,
-    minMs: options.min ?? 1,
-    maxMs: options.max ?? options.duration,
-  };
+  const where = 'AdaptiveTimeout';
+  const {
+    duration,
+    percentile,
+    multiplier,
+    minSamples,
+    min,
+    max = duration,
+  } = readOptions(formTable, options, where);
+  if (min > max) {
+    refuseProblems([{ where, option: 'min', message: `"min" of ${min} ms is above "max" of ${max} ms.` }]);
+  }
+  return { durationMs: duration, percentile, multiplier, minSamples, minMs: min, maxMs: max };
 }

@@ -37,7 +37,7 @@ export interface TimeoutSettings {
   readonly untilFirst: boolean;
 }
 
-interface AdaptiveResolved {
+export interface AdaptiveResolved {
   readonly percentile: number;
   readonly multiplier: number;
   readonly minSamples: number;
@@ -55,7 +55,7 @@ interface Resolved {
 export const DEFAULT_TIMEOUT_MS = 60_000;
 
 /** The options of an adaptive timeout, for validation and documentation. */
-export const adaptiveTable = defineOptions<AdaptiveTimeoutOptions, AdaptiveResolved>(
+export const adaptiveRows = [
   {
     name: 'percentile',
     kind: 'percent',
@@ -85,7 +85,9 @@ export const adaptiveTable = defineOptions<AdaptiveTimeoutOptions, AdaptiveResol
     defaultText: 'the configured duration',
     sentence: 'It never goes above.',
   },
-);
+] as const;
+
+const adaptiveTable = defineOptions<AdaptiveTimeoutOptions, AdaptiveResolved>(...adaptiveRows);
 
 /** The options of a timeout, for validation and documentation. */
 export const timeoutTable = defineOptions<TimeoutOptions, Resolved>(

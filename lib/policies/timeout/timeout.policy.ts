@@ -212,7 +212,7 @@ export class TimeoutPolicy implements Policy {
 
   private createAdaptive(): AdaptiveTimeout | undefined {
     const { adaptive, durationMs } = this.settings;
-    return adaptive && new AdaptiveTimeout({ duration: durationMs as number, ...adaptive }, this.clock);
+    return adaptive && new AdaptiveTimeout({ duration: durationMs as number, ...adaptive }, this.environment);
   }
 }
 

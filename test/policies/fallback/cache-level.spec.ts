@@ -11,7 +11,7 @@ function setUp(
 ) {
   const clock = new ManualClock();
   const primary = { answer: (): unknown => 'fresh' };
-  const chain = new FallbackChain('rates', { clock })
+  const chain = new FallbackChain('rates', {}, { clock })
     .register(FallbackLevel.PRIMARY, (...args) => {
       const answer = primary.answer();
       return args.length > 0 && typeof args[0] === 'string' ? `${String(answer)} ${args[0]}` : answer;
@@ -54,11 +54,11 @@ describe('cache levels of a fallback chain', () => {
     const clock = new ManualClock();
     const kept = new Map<string, unknown>();
     const options = { ttl: '1m', staleTtl: '10m', store: kept };
-    const filling = new FallbackChain('rates', { clock })
+    const filling = new FallbackChain('rates', {}, { clock })
       .register(FallbackLevel.PRIMARY, () => 'fresh')
       .cache(FallbackLevel.DISTRIBUTED_CACHE, options);
     // Nothing stands before the cache here, so nothing has failed when it is asked.
-    const cacheFirst = new FallbackChain('rates', { clock })
+    const cacheFirst = new FallbackChain('rates', {}, { clock })
       .cache(FallbackLevel.DISTRIBUTED_CACHE, options)
       .register(FallbackLevel.DEFAULT, () => 'default');
     await filling.execute();
@@ -127,7 +127,7 @@ describe('cache levels of a fallback chain', () => {
 
   it('FB-06 as a policy of a method it keeps what the method answers', async () => {
     const clock = new ManualClock();
-    const chain = new FallbackChain('rates', { clock }).cache(FallbackLevel.LOCAL_CACHE);
+    const chain = new FallbackChain('rates', {}, { clock }).cache(FallbackLevel.LOCAL_CACHE);
     const pipeline = new Pipeline('rates', [chain], clock);
     await pipeline.execute(() => null, { args: ['EUR'] });
 

@@ -2,12 +2,13 @@ import { describe, expect, it, jest } from '@jest/globals';
 import type { CallInfo } from '../../../lib/core/call.js';
 import {
   FallbackExhaustedError,
+  InvalidOptionsError,
   RateLimitExceededError,
   TimeoutExceededError,
 } from '../../../lib/core/errors.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
-import { FallbackChain, FallbackLevel } from '../../../lib/policies/fallback/index.js';
+import { FallbackChain, FallbackLevel, type FallbackOptions } from '../../../lib/policies/fallback/index.js';
 import { RetryPolicy } from '../../../lib/policies/retry/index.js';
 import { TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
@@ -175,7 +176,7 @@ describe('FallbackChain', () => {
 
   it('FB-05 it sits outside retry and breaker, and hides nothing from them', async () => {
     const clock = new ManualClock();
-    const chain = new FallbackChain('rates', { clock }).register(DEFAULT, () => 'fallback');
+    const chain = new FallbackChain('rates', {}, { clock }).register(DEFAULT, () => 'fallback');
     const retry = new RetryPolicy('rates', { maxRetries: 2, baseDelay: 0, budget: false }, { clock });
     const breaker = new CircuitBreakerPolicy('rates', {}, { clock });
     const pipeline = new Pipeline('rates', [breaker, retry, chain], clock);
@@ -189,7 +190,7 @@ describe('FallbackChain', () => {
 
   it('FB-05 it answers for a total timeout of the calls inside it', async () => {
     const clock = new ManualClock();
-    const chain = new FallbackChain('rates', { clock }).register(DEFAULT, () => 'fallback');
+    const chain = new FallbackChain('rates', {}, { clock }).register(DEFAULT, () => 'fallback');
     const timeout = new TimeoutPolicy('rates', { total: 100 }, { clock });
     const pipeline = new Pipeline('rates', [chain, timeout], clock);
 
@@ -202,7 +203,7 @@ describe('FallbackChain', () => {
   it('does not answer for a call that is over: aborted by its caller, or past its deadline', async () => {
     const clock = new ManualClock();
     const last = jest.fn();
-    const chain = new FallbackChain('rates', { clock }).register(DEFAULT, last);
+    const chain = new FallbackChain('rates', {}, { clock }).register(DEFAULT, last);
     const pipeline = new Pipeline('rates', [chain], clock);
     const caller = new AbortController();
     const never = () => new Promise(() => {});
@@ -220,7 +221,7 @@ describe('FallbackChain', () => {
   it("ends with the caller's own reason when that aborts during a fallback, and tries no further level", async () => {
     const clock = new ManualClock();
     const last = jest.fn();
-    const chain = new FallbackChain('rates', { clock })
+    const chain = new FallbackChain('rates', {}, { clock })
       .register(REPLICA, () => new Promise(() => {}))
       .register(DEFAULT, last);
     const caller = new AbortController();
@@ -237,7 +238,7 @@ describe('FallbackChain', () => {
 
   it('measures how long the method takes that it stands around', async () => {
     const clock = new ManualClock();
-    const chain = new FallbackChain('rates', { clock }).register(DEFAULT, () => 'fallback');
+    const chain = new FallbackChain('rates', {}, { clock }).register(DEFAULT, () => 'fallback');
 
     const call = new Pipeline('rates', [chain], clock).execute(
       () => new Promise((resolve) => clock.delay(500, () => resolve('fine'))),
@@ -256,5 +257,35 @@ describe('FallbackChain', () => {
     expect(await chain.execute()).toMatchObject({ value: 'fallback', level: DEFAULT });
     expect(chain.stats().levels).toMatchObject({ primary: { failed: 1 }, default: { answered: 2 } });
     expect(chain.describe()).toBe('default');
+  });
+
+  it('takes its levels as options, as other policies do', async () => {
+    const single = new FallbackChain('rates', { use: () => 'default', on: RangeError });
+    const several = new FallbackChain('rates', {
+      levels: [
+        { level: DEFAULT, use: () => 'default' },
+        { level: REPLICA, use: () => 'replica' },
+        { level: LOCAL_CACHE, ttl: '1m' },
+      ],
+    });
+
+    expect(single.describe()).toBe('default');
+    expect(several.describe()).toBe('replica → local_cache → default');
+    expect(await several.execute()).toMatchObject({ value: 'replica' });
+    await expect(
+      new Pipeline('rates', [single], new ManualClock()).execute(failWith('down')),
+    ).rejects.toThrow('down');
+  });
+
+  it.each<[string, FallbackOptions]>([
+    ['"use" is the name of a method, "rates": a chain by itself has no class', { use: 'rates' }],
+    ['"use" is the name of a method, "rates"', { levels: [{ level: DEFAULT, use: 'rates' }] }],
+    ['Level "replica" needs "use"', { levels: [{ level: REPLICA }] }],
+    ['"on" must be a matcher', { use: () => 1, on: {} as RegExp }],
+  ])('PL-07 refuses options that cannot be: %s', (message, options) => {
+    const build = () => new FallbackChain('rates', options);
+
+    expect(build).toThrow(InvalidOptionsError);
+    expect(build).toThrow(message);
   });
 });

@@ -49,7 +49,7 @@ describe('Rate limits against their models', () => {
       trace,
       (limit, window, steps) => {
         const clock = new SteppedClock(3);
-        const limiter = new SlidingWindow({ limit, window }, clock);
+        const limiter = new SlidingWindow({ limit, window }, { clock });
         const model = new SlidingLogModel(limit, window);
         const violations: unknown[] = [];
         for (const { us, cost } of steps) {
@@ -73,8 +73,8 @@ describe('Rate limits against their models', () => {
         const clock = new SteppedClock();
         const limiter =
           kind === 'token bucket'
-            ? new TokenBucket({ capacity: limit, refillPerSecond: 8 }, clock)
-            : new SlidingWindow({ limit, window: 640 }, clock);
+            ? new TokenBucket({ capacity: limit, refillPerSecond: 8 }, { clock })
+            : new SlidingWindow({ limit, window: 640 }, { clock });
         for (const { us } of steps) {
           clock.time += us / 1_000;
           if (limiter.tryAcquire()) continue;

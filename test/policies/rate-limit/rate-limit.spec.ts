@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { RateLimitExceededError } from '../../../lib/core/errors.js';
+import { InvalidOptionsError, RateLimitExceededError } from '../../../lib/core/errors.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import {
@@ -29,7 +29,7 @@ afterEach(() => {
 describe('TokenBucket', () => {
   it('RL-01 lets capacity in at once, then refillPerSecond', () => {
     const clock = new SteppedClock();
-    const bucket = new TokenBucket({ capacity: 3, refillPerSecond: 10 }, clock);
+    const bucket = new TokenBucket({ capacity: 3, refillPerSecond: 10 }, { clock });
     const burst = [1, 2, 3, 4].map(() => bucket.tryAcquire());
 
     clock.time = 99;
@@ -42,7 +42,7 @@ describe('TokenBucket', () => {
 
   it('RL-01 never loses a fraction of a token, however often it is asked', () => {
     const clock = new SteppedClock();
-    const bucket = new TokenBucket({ capacity: 1, refillPerSecond: 3 }, clock);
+    const bucket = new TokenBucket({ capacity: 1, refillPerSecond: 3 }, { clock });
     let allowed = 0;
 
     for (let us = 0; us <= 10_000_000; us += 500) {
@@ -55,7 +55,7 @@ describe('TokenBucket', () => {
 
   it('RL-01 idle time banks no more than the capacity', () => {
     const clock = new SteppedClock();
-    const bucket = new TokenBucket({ capacity: 2, refillPerSecond: 1_000 }, clock);
+    const bucket = new TokenBucket({ capacity: 2, refillPerSecond: 1_000 }, { clock });
     clock.time = 3_600_000;
 
     expect([1, 2, 3].map(() => bucket.tryAcquire())).toEqual([true, true, false]);
@@ -63,7 +63,7 @@ describe('TokenBucket', () => {
 
   it('RL-01 a refill rate of 0 is legal: the burst, once', () => {
     const clock = new SteppedClock();
-    const bucket = new TokenBucket({ capacity: 2, refillPerSecond: 0 }, clock);
+    const bucket = new TokenBucket({ capacity: 2, refillPerSecond: 0 }, { clock });
     const burst = [1, 2, 3].map(() => bucket.tryAcquire());
 
     clock.time = 2 ** 40;
@@ -76,7 +76,7 @@ describe('TokenBucket', () => {
 describe('LeakyBucket', () => {
   it('RL-03 as a meter it lets in at once while it has room', () => {
     const clock = new SteppedClock();
-    const bucket = new LeakyBucket({ capacity: 2, leakPerSecond: 10 }, clock);
+    const bucket = new LeakyBucket({ capacity: 2, leakPerSecond: 10 }, { clock });
     const burst = [1, 2, 3].map(() => bucket.tryAcquire());
 
     clock.time = 100;
@@ -443,7 +443,7 @@ describe('RateLimitPolicy', () => {
   it('RL-10 a key keeps as much whatever its window has let in', () => {
     const kept = [10, 1_000_000].map((calls) => {
       const clock = new SteppedClock();
-      const limiter = new SlidingWindow({ limit: 2_000_000, window: 1_000 }, clock);
+      const limiter = new SlidingWindow({ limit: 2_000_000, window: 1_000 }, { clock });
       for (let i = 0; i < calls; i++) {
         clock.time = (i * 900) / calls;
         limiter.tryAcquire();
@@ -463,5 +463,28 @@ describe('RateLimitPolicy', () => {
 
     expect(new Set(startedAt)).toEqual(new Set([0, 3_300, 6_600]));
     expect(startedAt).toHaveLength(3_000);
+  });
+});
+
+describe('a limiter without a policy', () => {
+  it('a window is a duration', () => {
+    const clock = new ManualClock();
+    const limiter = new SlidingWindow({ limit: 1, window: '2s' }, { clock });
+
+    limiter.tryAcquire();
+
+    // A unit frees up to a 32nd of the window late.
+    expect(limiter.retryAfterMs()).toBeGreaterThanOrEqual(2_000);
+    expect(limiter.retryAfterMs()).toBeLessThanOrEqual(2_063);
+  });
+
+  it.each([
+    ['SlidingWindow: "window" must be a duration', () => new SlidingWindow({ limit: 1, window: 'soon' })],
+    ['SlidingWindow: "limit" must be', () => new SlidingWindow({ limit: 0, window: 1_000 })],
+    ['TokenBucket: "refillPerSecond" must be', () => new TokenBucket({ capacity: 1, refillPerSecond: -1 })],
+    ['LeakyBucket: "capacity" must be', () => new LeakyBucket({ capacity: Number.NaN, leakPerSecond: 1 })],
+  ])('PL-07 refuses what cannot be: %s', (message, build) => {
+    expect(build).toThrow(InvalidOptionsError);
+    expect(build).toThrow(message);
   });
 });

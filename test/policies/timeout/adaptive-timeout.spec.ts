@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { TimeoutExceededError } from '../../../lib/core/errors.js';
+import { InvalidOptionsError, TimeoutExceededError } from '../../../lib/core/errors.js';
 import { AdaptiveTimeout, TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { SteppedClock } from '../../models/stepped-clock.js';
 
 describe('AdaptiveTimeout', () => {
   it('TO-07 below minSamples the configured duration holds; from there on P95 × 1.5', () => {
-    const timeout = new AdaptiveTimeout({ duration: 2_000, minSamples: 20 }, new SteppedClock());
+    const timeout = new AdaptiveTimeout({ duration: 2_000, minSamples: 20 }, { clock: new SteppedClock() });
     for (let i = 0; i < 19; i++) timeout.record(100);
     expect(timeout.current()).toBe(2_000);
 
@@ -18,7 +18,7 @@ describe('AdaptiveTimeout', () => {
   });
 
   it('TO-07 it is the 95th percentile that counts', () => {
-    const timeout = new AdaptiveTimeout({ duration: 10_000 }, new SteppedClock());
+    const timeout = new AdaptiveTimeout({ duration: 10_000 }, { clock: new SteppedClock() });
     for (let i = 1; i <= 1_000; i++) timeout.record(i);
 
     expect(timeout.current() / (950 * 1.5)).toBeCloseTo(1, 1);
@@ -28,14 +28,14 @@ describe('AdaptiveTimeout', () => {
     [1, 50],
     [100_000, 500],
   ])('TO-07 calls of %d ms are clamped to %d', (durationMs, expected) => {
-    const timeout = new AdaptiveTimeout({ duration: 200, min: 50, max: 500 }, new SteppedClock());
+    const timeout = new AdaptiveTimeout({ duration: 200, min: 50, max: 500 }, { clock: new SteppedClock() });
     for (let i = 0; i < 100; i++) timeout.record(durationMs);
 
     expect(timeout.current()).toBe(expected);
   });
 
   it('TO-07 the configured duration is the maximum where none is given', () => {
-    const timeout = new AdaptiveTimeout({ duration: 200 }, new SteppedClock());
+    const timeout = new AdaptiveTimeout({ duration: 200 }, { clock: new SteppedClock() });
     for (let i = 0; i < 100; i++) timeout.record(100_000);
 
     expect(timeout.current()).toBe(200);
@@ -67,7 +67,7 @@ describe('AdaptiveTimeout', () => {
 
   it('TO-07 old samples fade', () => {
     const clock = new SteppedClock();
-    const timeout = new AdaptiveTimeout({ duration: 2_000 }, clock);
+    const timeout = new AdaptiveTimeout({ duration: 2_000 }, { clock });
     for (let i = 0; i < 100; i++) timeout.record(100);
     expect(timeout.current()).toBeLessThan(200);
 
@@ -79,7 +79,7 @@ describe('AdaptiveTimeout', () => {
 
   it('TO-07 other options keep the samples', () => {
     const clock = new SteppedClock();
-    const timeout = new AdaptiveTimeout({ duration: 2_000 }, clock);
+    const timeout = new AdaptiveTimeout({ duration: 2_000 }, { clock });
     for (let i = 0; i < 100; i++) timeout.record(100);
 
     timeout.configure({ duration: 2_000, multiplier: 3 });
@@ -97,7 +97,7 @@ describe('AdaptiveTimeout', () => {
       );
     const distribution = fc.oneof(fc.array(anywhere, { minLength: 1, maxLength: 300 }), bulk);
     const property = fc.property(distribution, (durations) => {
-      const timeout = new AdaptiveTimeout({ duration: 1 }, new SteppedClock());
+      const timeout = new AdaptiveTimeout({ duration: 1 }, { clock: new SteppedClock() });
       for (const duration of durations) timeout.record(duration);
       const sorted = Float64Array.from(durations).sort();
       const exact = (percent: number) =>
@@ -111,5 +111,23 @@ describe('AdaptiveTimeout', () => {
       for (const ratio of ratios) expect(Math.abs(ratio - 1)).toBeLessThan(0.02);
     });
     fc.assert(property, { numRuns: 1_000 });
+  });
+
+  it('takes durations as strings', () => {
+    const timeout = new AdaptiveTimeout({ duration: '2s', max: '5s' }, { clock: new SteppedClock() });
+
+    expect(timeout.current()).toBe(2_000);
+  });
+
+  it.each([
+    ['"duration" must be a duration', { duration: -5 }],
+    ['"duration" must be a duration', { duration: 'soon' }],
+    ['"minSamples" must be an integer', { duration: 100, minSamples: 0 }],
+    ['"min" of 200 ms is above "max" of 100 ms', { duration: 100, min: '200ms' }],
+  ])('PL-07 refuses what cannot be: %s', (message, options) => {
+    const build = () => new AdaptiveTimeout(options);
+
+    expect(build).toThrow(InvalidOptionsError);
+    expect(build).toThrow(message);
   });
 });
