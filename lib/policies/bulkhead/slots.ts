@@ -62,11 +62,17 @@ export class Slots {
     return this.queue(call, priority);
   }
 
-  /** A slot is free again. Starts whoever is next; their calls go on in turns of their own, so nothing recurses. */
+  /**
+   * A slot is free again. Starts whoever is next; their calls go on in turns of their own, so nothing recurses.
+   *
+   * Permits carry no mark against coming back twice: only the frame of a call gives them back, where an attempt is either
+   * refused or ended, a second end (an abort, then the late result) finds it waiting no more, and a run that outlives its
+   * call reports once.
+   */
   release(): void {
     this.running--;
-    this.startWaiters();
-    if (this.idle) this.observer.emptied(this);
+    if (this.line.size > 0) this.startWaiters();
+    if (this.key !== undefined && this.idle) this.observer.emptied(this);
   }
 
   /** Takes new limits over: a raised one starts waiters at once, a lowered one lets what runs finish. */
