@@ -52,7 +52,7 @@ class Orders {
     return defer(() => this.warehouse.watch());
   }
 
-  @Timeout('2s', { name: 'outer' })
+  @Timeout({ duration: '2s', total: '20s', name: 'outer' })
   async slow(): Promise<never> {
     return this.nested();
   }

@@ -339,7 +339,11 @@ describe('PL-07 options that cannot be', () => {
       @Retry({ maxRetries: 1.5 })
       async run(): Promise<void> {}
     }
-    expect(await problemsOf([{ provide: 'made', useFactory: () => new Made() }])).toEqual([
+    const useFactory = async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return new Made();
+    };
+    expect(await problemsOf([{ provide: 'made', useFactory }])).toEqual([
       '@Retry on Made.run: "maxRetries" must be an integer of at least 0, got 1.5.',
     ]);
   });
