@@ -281,7 +281,7 @@ describe('FallbackChain', () => {
     ['"use" is the name of a method, "rates": a chain by itself has no class', { use: 'rates' }],
     ['"use" is the name of a method, "rates"', { levels: [{ level: DEFAULT, use: 'rates' }] }],
     ['Level "replica" needs "use"', { levels: [{ level: REPLICA }] }],
-    ['"on" must be a matcher', { use: () => 1, on: {} as RegExp }],
+    ['"on" must be a matcher', { use: () => 1, on: { status: 7 } }],
   ])('PL-07 refuses options that cannot be: %s', (message, options) => {
     const build = () => new FallbackChain('rates', options);
 
