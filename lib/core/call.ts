@@ -87,8 +87,8 @@ export class Call implements CallInfo, AbortListener {
   attempt = 1;
   /** When the call must be over, on the clock's scale; `undefined` where nothing bounds it. */
   deadline: number | undefined = undefined;
-  /** When the present attempt must be over; calls nested in it must not take longer. */
-  attemptDeadline: number | undefined = undefined;
+  /** The timer that ends the present attempt first, of those that may. */
+  private attemptTimer: { readonly dueAt: number } | undefined = undefined;
   /** Whether anything can end this call before its method does. Where nothing can, nobody listens for it. */
   cancellable = false;
   /** Whether a first value has reached the subscriber of an observable call; from then on nothing may be repeated. */
@@ -149,10 +149,14 @@ export class Call implements CallInfo, AbortListener {
     if (this.deadline === undefined || deadline < this.deadline) this.deadline = deadline;
   }
 
-  /** Brings the deadline of the present attempt forward. */
-  boundAttempt(deadline: number): void {
-    if (this.attemptDeadline === undefined || deadline < this.attemptDeadline)
-      this.attemptDeadline = deadline;
+  /** When the present attempt must be over; calls nested in it must not take longer. */
+  get attemptDeadline(): number | undefined {
+    return this.attemptTimer?.dueAt;
+  }
+
+  /** Notes an armed timer that ends the present attempt. */
+  boundAttempt(timer: { readonly dueAt: number }): void {
+    if (this.attemptTimer === undefined || timer.dueAt < this.attemptTimer.dueAt) this.attemptTimer = timer;
   }
 
   /** An attempt of this call: aborted with it, but able to end alone. */

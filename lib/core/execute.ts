@@ -21,6 +21,10 @@ export function execute<T>(
   options: CallOptions | undefined,
   clock: Clock,
 ): Promise<T> {
-  const result = runCall(callOf(fn, options), clock, run);
-  return (result instanceof Promise ? result : Promise.resolve(result)) as Promise<T>;
+  return promised(runCall(callOf(fn, options), clock, run));
+}
+
+/** A pipeline's answer as a promise: it is one already, unless nothing had to be waited for. */
+export function promised<T>(answer: unknown): Promise<T> {
+  return (answer instanceof Promise ? answer : Promise.resolve(answer)) as Promise<T>;
 }

@@ -1,6 +1,6 @@
 import { Call, runMethod, type CallInfo, type CallOptions, type Invoke, type Next } from '../core/call.js';
 import type { Clock } from '../core/clock.js';
-import { callOf, runCall } from '../core/execute.js';
+import { execute, promised } from '../core/execute.js';
 import { attemptFrame } from '../core/attempt-frame.js';
 import { compositionRound } from '../core/composition.js';
 import type { AnyGuard, Driver, Inside, Policy, Repeater } from '../core/policy.js';
@@ -73,8 +73,8 @@ export class Pipeline {
   };
 
   /** Runs a function under all of the policies. */
-  async execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
-    return (await runCall(callOf(fn, options), this.clock, this.run)) as T;
+  execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
+    return execute(this.run, fn, options, this.clock);
   }
 
   /** A function of the same parameters that runs under all of the policies. */
@@ -82,8 +82,8 @@ export class Pipeline {
     const { run } = this;
     const invoke: Invoke = (call) => fn.apply(call.self, call.args as A);
     invoke.arity = fn.length;
-    return async function (this: unknown, ...args: A): Promise<T> {
-      return (await run(new Call(invoke, this, args))) as T;
+    return function (this: unknown, ...args: A): Promise<T> {
+      return promised<T>(run(new Call(invoke, this, args)));
     };
   }
 

@@ -150,8 +150,9 @@ export class TimeoutPolicy implements Policy {
         const limitMs = this.adaptive?.current(now) ?? this.settings.durationMs;
         if (limitMs === undefined) return undefined;
         this.totalAttempts++;
-        call.boundAttempt(now + limitMs);
-        return this.arm(call, now, limitMs, 'attempt');
+        const timer = this.arm(call, now, limitMs, 'attempt');
+        call.boundAttempt(timer);
+        return timer;
       },
       cancel: (timer) => timer?.settle(),
       settle: (timer, _call, ok, _result, startedAt, endedAt) => {
