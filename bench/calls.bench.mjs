@@ -196,6 +196,12 @@ async function rejections() {
 
 /** Rows of ANCHORS-like tables: what is measured, the floor, and everybody's cases. */
 export const rows = [
+  // First, and without the others: the garbage and the timers that they leave behind slow down whoever runs beside them.
+  {
+    title: 'Full stack beside the floor alone, success',
+    cases: () => fullStack().slice(0, 1),
+    target: '≤ 4 × the pass-through wrapper',
+  },
   {
     title: 'Full stack: retry, breaker, timeout, bulkhead; success',
     cases: fullStack,
