@@ -52,8 +52,7 @@ class Frame {
   constructor({ guards, next = runMethod, clock, repeater, enclosed = false }: FrameOptions) {
     this.guards = guards;
     this.count = guards.length;
-    // The first is entered before anything could be taken in vain.
-    this.peekers = guards.slice(1).filter((guard) => guard.peek !== undefined);
+    this.peekers = guards.filter((guard) => guard.peek !== undefined);
     this.next = next;
     this.innermost = next === runMethod;
     this.clock = clock;
@@ -71,9 +70,9 @@ class Frame {
  * returns what the caller gets: a value, or the method's own promise, continued. From the moment that it has to wait,
  * can be aborted or is repeated, there is a promise of its own (`resolve` is set), and steps return nothing.
  */
-class Run implements Runner, AbortListener {
-  /** What the present attempt waits for. */
-  running!: PromiseLike<unknown>;
+class Run implements AbortListener {
+  /** What the present attempt waits for; `undefined` as long as all of it has happened in the caller's own turn. */
+  running: PromiseLike<unknown> | undefined = undefined;
   /** The call of the present attempt. */
   private call: Call;
   private readonly permits: unknown[];
@@ -111,11 +110,11 @@ class Run implements Runner, AbortListener {
     this.entered = 0;
     const { call, startedAt } = this;
     const { peekers } = frame;
+    if (call.abortKind !== undefined) return this.refused(call.abortReason);
     try {
-      if (call.abortKind !== undefined) throw call.abortReason;
       for (let i = 0; i < peekers.length; i++) {
         const refusal = (peekers[i] as Required<AnyGuard>).peek(call, startedAt);
-        if (refusal !== undefined) throw refusal;
+        if (refusal !== undefined) return this.refused(refusal);
       }
     } catch (error) {
       return this.refused(error);
@@ -128,8 +127,9 @@ class Run implements Runner, AbortListener {
     const { frame, call, permits } = this;
     try {
       while (this.entered < frame.count) {
-        const permit: unknown = (frame.guards[this.entered] as AnyGuard).enter(call, this.startedAt);
-        if (permit instanceof Promise) return this.waitFor(permit);
+        const guard = frame.guards[this.entered] as AnyGuard;
+        const permit: unknown = guard.enter(call, this.startedAt);
+        if (guard.mayWait === true && permit instanceof Promise) return this.waitFor(permit);
         permits[this.entered++] = permit;
       }
     } catch (error) {
@@ -176,7 +176,8 @@ class Run implements Runner, AbortListener {
       result = Promise.resolve(result);
     }
     if (call.cancellable || this.resolve !== undefined) return this.runRacing(result as Promise<unknown>);
-    return (result as Promise<unknown>).then(
+    this.running = result as Promise<unknown>;
+    return this.running.then(
       (value) => this.ended(true, value),
       (error: unknown) => this.ended(false, error),
     );
@@ -189,7 +190,7 @@ class Run implements Runner, AbortListener {
     this.waiting = true;
     this.running = running;
     if (call.cancellable) {
-      if (frame.innermost) call.runner = this;
+      if (frame.innermost) call.runner = this as Runner;
       else if (frame.endsAttempts) call.owner = this;
     }
     running.then(
@@ -325,6 +326,9 @@ class Run implements Runner, AbortListener {
     this.frame.repeater?.end(this.repetition?.retries ?? 0, successful);
     if (this.resolve === undefined) {
       if (ok) return result;
+      // In the caller's turn a throw would only be caught again, and cost more than all else of a refusal.
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- users throw what they like
+      if (this.running === undefined) return Promise.reject(result);
       throw result;
     }
     if (ok) this.resolve(result);

@@ -4,12 +4,15 @@ import { TimeoutExceededError } from './errors.js';
 import { follow, unfollow } from './signal-followers.js';
 import { TimerEntry } from './timer-entry.js';
 
+// The phases of a timer: running; due, with a turn of grace; it ended the call; nobody needs it any more.
+const ARMED = 0;
+const GRACED = 1;
+const FIRED = 2;
+const SETTLED = 3;
+
 /** Ends a call when its time is up. Armed on the clock by whoever bounds the call. */
 export abstract class CallTimer extends TimerEntry {
-  /** Whether it ended the call. */
-  fired = false;
-  private settled = false;
-  private graced = false;
+  private phase = ARMED;
 
   constructor(
     protected readonly call: Call,
@@ -18,29 +21,34 @@ export abstract class CallTimer extends TimerEntry {
     super();
   }
 
+  /** Whether it ended the call. */
+  get fired(): boolean {
+    return this.phase === FIRED;
+  }
+
   /** What the caller gets; `undefined` where the call may go on. */
   protected abstract reason(): TimeoutExceededError | undefined;
 
   onDue(): void {
     // One turn later: a method that has settled already, but was not yet heard, keeps its own outcome.
     queueMicrotask(() => {
-      if (this.settled || this.call.abortKind !== undefined) return;
-      if (!this.call.isHeard && !this.graced) {
+      if (this.phase === SETTLED || this.call.abortKind !== undefined) return;
+      if (!this.call.isHeard && this.phase === ARMED) {
         // Nothing waits inside: an outcome is on its way out, and has until the next tick.
-        this.graced = true;
+        this.phase = GRACED;
         this.clock.arm(this, this.clock.now());
         return;
       }
       const reason = this.reason();
       if (reason === undefined) return;
-      this.fired = true;
+      this.phase = FIRED;
       this.call.abort('timeout', reason);
     });
   }
 
   /** The bounded part is over: takes the timer back. */
   settle(): void {
-    this.settled = true;
+    if (this.phase !== FIRED) this.phase = SETTLED;
     this.clock.disarm(this);
   }
 }

@@ -1,5 +1,7 @@
 import type { Clock, RandomSource } from './clock.js';
+import { withoutStack } from './errors.js';
 import type { EventHub } from './events.js';
+import type { Policy } from './policy.js';
 import { systemClock } from './system-clock.js';
 
 /** What a policy needs from outside; everything has a default. @publicApi */
@@ -19,3 +21,24 @@ export const clockOf = (environment: PolicyEnvironment | undefined): Clock =>
 
 export const randomOf = (environment: PolicyEnvironment | undefined): RandomSource =>
   environment?.random ?? Math.random;
+
+/** Builds a rejection, with a stack only where somebody wants to see one. */
+export function buildRejection<E extends Error>(
+  environment: PolicyEnvironment | undefined,
+  build: () => E,
+): E {
+  return environment?.stackTraces === true ? build() : withoutStack(build);
+}
+
+/** Tells whoever listens what has happened to a policy. Nothing is built, and no clock read, where nobody does. */
+export function announce(
+  environment: PolicyEnvironment | undefined,
+  { kind, name }: Pick<Policy, 'kind' | 'name'>,
+  type: string,
+  details?: () => Readonly<Record<string, unknown>>,
+): void {
+  const events = environment?.events;
+  if (events?.active !== true) return;
+  const event = { kind, policy: name, type, at: clockOf(environment).now() };
+  events.emit(details === undefined ? event : { ...event, details: details() });
+}

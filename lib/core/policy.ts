@@ -36,6 +36,8 @@ export interface Guard<P> {
   readonly needsTime: 'never' | 'start' | 'start and end';
   /** Whether its permit comes back when the method itself settles, not when the attempt does. */
   readonly settlesWithMethod?: boolean;
+  /** Whether it may make a call wait, so that `enter` answers with a promise at times. */
+  readonly mayWait?: boolean;
   /** Whether it can end an attempt while the call around it goes on. */
   readonly endsAttempts?: boolean;
   /** Whether all is well, so that a call may be sent more often than it was made. */
@@ -93,5 +95,7 @@ export interface Inside {
 /** Decides how often, and in whose place, the rest of the pipeline runs. */
 export interface Driver {
   readonly policy: Policy;
+  /** Whether it does nothing at all now, so that a pipeline may leave it out until the next composition. */
+  readonly isOff?: boolean;
   run(call: Call, next: Next, inside: Inside): unknown;
 }

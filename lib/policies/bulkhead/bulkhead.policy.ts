@@ -1,8 +1,8 @@
 import { Priority, type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
-import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
-import { BulkheadFullError, withoutStack } from '../../core/errors.js';
+import { announce, buildRejection, clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { BulkheadFullError } from '../../core/errors.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
 import type { Guard, Policy } from '../../core/policy.js';
@@ -57,6 +57,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
   readonly policy = this;
   readonly needsTime = 'never';
   readonly settlesWithMethod = true;
+  readonly mayWait = true;
   private readonly clock: Clock;
   private readonly slots: Slots;
   private readonly keyed = new Map<string, Slots>();
@@ -187,13 +188,16 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
 
   refusal(reason: RefusalReason, slots: Slots): BulkheadFullError {
     this.rejectedBy[reason]++;
-    const build = () => new BulkheadFullError(this.refusalMessage(reason, slots), { policy: this.name });
-    const error = this.environment?.stackTraces === true ? build() : withoutStack(build);
-    const events = this.environment?.events;
-    if (events?.active === true) {
-      const details = { reason, error, ...(slots.key !== undefined && { key: slots.key }) };
-      events.emit({ kind: this.kind, policy: this.name, type: 'rejected', at: this.clock.now(), details });
-    }
+    const message = this.refusalMessage(reason, slots);
+    const error = buildRejection(
+      this.environment,
+      () => new BulkheadFullError(message, { policy: this.name }),
+    );
+    announce(this.environment, this, 'rejected', () => ({
+      reason,
+      error,
+      ...(slots.key !== undefined && { key: slots.key }),
+    }));
     return error;
   }
 

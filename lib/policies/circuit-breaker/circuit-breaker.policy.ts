@@ -1,8 +1,8 @@
 import type { Call, CallInfo, CallOptions, Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
-import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
-import { CircuitOpenError, withoutStack } from '../../core/errors.js';
+import { announce, buildRejection, clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { CircuitOpenError } from '../../core/errors.js';
 import { recomposePipelines } from '../../core/composition.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
@@ -89,6 +89,8 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   private lastOpenAt = Number.NaN;
   private lastChangeAt = Number.NaN;
   private reason: string | undefined;
+  /** The cause of what it refuses while it is forced open. */
+  private cause: unknown;
 
   /**
    * @param name - Names it in errors, events and stats.
@@ -124,9 +126,15 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     return execute(this.alone, fn, options, this.clock);
   }
 
-  /** Refuses everything until told otherwise. @param reason - Kept for the stats: why, and who. */
-  forceOpen(reason = 'forced open'): void {
-    this.setAll('forced-open', reason);
+  /**
+   * Refuses everything until told otherwise.
+   *
+   * @param reason - Kept for the stats: why, and who. An error is the cause of all refusals as well.
+   */
+  forceOpen(reason: string | Error = 'forced open'): void {
+    const given = typeof reason === 'string' ? reason : reason.message;
+    this.cause = typeof reason === 'string' ? undefined : reason;
+    this.setAll('forced-open', given);
   }
 
   /** Lets everything pass and counts nothing until told otherwise. */
@@ -223,8 +231,9 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
       this.totalSlow++;
       flags |= SLOW;
     }
-    // NaN where it was not timed yet when the call began.
-    admission.circuit.record(admission, flags, Number.isNaN(endedAt) ? this.clock.now() : endedAt);
+    // Without a time window nothing needs to know when. NaN where it was not timed yet when the call began.
+    const at = this.settings.timed && Number.isNaN(endedAt) ? this.clock.now() : endedAt;
+    admission.circuit.record(admission, flags, at);
     this.keyed?.returned(admission.circuit);
   }
 
@@ -326,8 +335,9 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
       new CircuitOpenError(refusalMessage(this.name, circuit, retryAfterMs), {
         policy: this.name,
         retryAfterMs,
+        cause: circuit.state === 'forced-open' ? this.cause : undefined,
       });
-    const error = this.environment?.stackTraces === true ? build() : withoutStack(build);
+    const error = buildRejection(this.environment, build);
     this.emit('rejected', circuit, { error });
     return error;
   }
@@ -339,11 +349,9 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     );
   }
 
-  private emit(type: string, circuit: Circuit, details: Record<string, unknown>): void {
-    const events = this.environment?.events;
-    if (events?.active !== true) return;
-    if (circuit.key !== undefined) details['key'] = circuit.key;
-    events.emit({ kind: this.kind, policy: this.name, type, at: this.clock.now(), details });
+  private emit(type: string, circuit: Circuit, details: Readonly<Record<string, unknown>>): void {
+    const { key } = circuit;
+    announce(this.environment, this, type, () => (key === undefined ? details : { ...details, key }));
   }
 }
 

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { Call, type Next } from '../../core/call.js';
 import { retryAfterMsOf } from '../../core/classify.js';
 import type { Clock } from '../../core/clock.js';
-import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { announce, clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { FallbackExhaustedError, InvalidOptionsError } from '../../core/errors.js';
 import { refuseProblems } from '../../core/option-table.js';
 import { matchDistance, type Matcher, type MatcherPart } from '../../core/matcher.js';
@@ -317,11 +317,7 @@ export class FallbackChain implements Policy, Driver {
     const degraded = level !== FallbackLevel.PRIMARY;
     if (degraded) {
       this.degradedCalls++;
-      const events = this.environment?.events;
-      if (events?.active === true) {
-        const at = this.clock.now();
-        events.emit({ kind: this.kind, policy: this.name, type: 'degraded', at, details: { level } });
-      }
+      announce(this.environment, this, 'degraded', () => ({ level }));
     }
     return { value, level, degraded };
   }

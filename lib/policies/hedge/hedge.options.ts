@@ -2,7 +2,7 @@ import type { Duration } from '../../core/duration.js';
 import type { OptionProblem } from '../../core/errors.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
 import { RetryBudget, type RetryBudgetOptions } from '../retry/index.js';
-import { retryBudgetProblems } from '../retry/retry-budget.options.js';
+import { budgetProblems } from '../retry/retry-budget.js';
 
 /** Options of hedging. @publicApi */
 export interface HedgeOptions {
@@ -86,15 +86,7 @@ export function hedgeProblems(options: HedgeOptions, where: string): OptionProbl
   if (delay !== undefined && percentile !== undefined) {
     problems.push({ where, option: 'delay', message: '"delay" and "percentile" exclude each other.' });
   }
-  if (typeof budget === 'object' && !(budget instanceof RetryBudget)) {
-    for (const problem of retryBudgetProblems(budget, where)) {
-      problems.push({
-        ...problem,
-        option: `budget.${problem.option}`,
-        message: `budget: ${problem.message}`,
-      });
-    }
-  }
+  problems.push(...budgetProblems(budget, where));
   return problems;
 }
 

@@ -1,7 +1,7 @@
 import { runMethod, type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
-import { clockOf } from '../../core/environment.js';
+import { announce, clockOf } from '../../core/environment.js';
 import { execute } from '../../core/execute.js';
 import { SlidingHistogram } from '../../core/histogram.js';
 import type { Driver, Inside, Policy } from '../../core/policy.js';
@@ -134,10 +134,7 @@ export class HedgePolicy implements Policy, Driver {
       return false;
     }
     this.totalHedges++;
-    const events = this.environment?.events;
-    if (events?.active === true) {
-      events.emit({ kind: this.kind, policy: this.name, type: 'hedged', at: this.clock.now() });
-    }
+    announce(this.environment, this, 'hedged');
     return true;
   }
 }

@@ -1,7 +1,7 @@
 import { runMethod, type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
-import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { announce, clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import {
   IdempotencyConflictError,
   IdempotencyKeyMissingError,
@@ -230,11 +230,11 @@ export class IdempotencyPolicy implements Policy, Driver {
       if (!outcome.ok && !this.isKept(outcome.value, call)) await this.store.fail(key, fence);
       else if (!(await this.store.complete(key, fence, outcome, this.settings.ttlMs))) {
         this.totals.totalLost++;
-        this.emit('lease-lost', { key });
+        announce(this.environment, this, 'lease-lost', () => ({ key }));
       }
     } catch (error) {
       this.totals.totalStoreFailures++;
-      this.emit('store-failed', { key, error });
+      announce(this.environment, this, 'store-failed', () => ({ key, error }));
     }
   }
 
@@ -246,7 +246,7 @@ export class IdempotencyPolicy implements Policy, Driver {
     try {
       await this.store.beat(key, fence, this.settings.leaseMs);
     } catch (error) {
-      this.emit('store-failed', { key, error });
+      announce(this.environment, this, 'store-failed', () => ({ key, error }));
     }
   }
 
@@ -260,13 +260,6 @@ export class IdempotencyPolicy implements Policy, Driver {
     this.totals.totalMismatches++;
     const message = `The idempotency key ${JSON.stringify(key)} was used before, with other arguments.`;
     return new IdempotencyMismatchError(message, { policy: this.name });
-  }
-
-  private emit(type: string, details: Record<string, unknown>): void {
-    const events = this.environment?.events;
-    if (events?.active === true) {
-      events.emit({ kind: this.kind, policy: this.name, type, at: this.clock.now(), details });
-    }
   }
 }
 

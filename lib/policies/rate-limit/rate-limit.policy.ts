@@ -1,8 +1,8 @@
 import type { Call, CallInfo, CallOptions, Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
-import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
-import { RateLimitExceededError, withoutStack, type RateLimitDecision } from '../../core/errors.js';
+import { announce, buildRejection, clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { RateLimitExceededError, type RateLimitDecision } from '../../core/errors.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
 import type { Guard, Policy } from '../../core/policy.js';
@@ -51,6 +51,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   readonly kind = 'rateLimit';
   readonly policy = this;
   readonly needsTime = 'start';
+  readonly mayWait = true;
   private readonly clock: Clock;
   /** The frame of `execute`. */
   private alone: Next | undefined;
@@ -210,19 +211,12 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
       ? `; try again in ${formatDuration(Math.ceil(retryAfterMs))}`
       : '';
     const details = { policy: this.name, ...(Number.isFinite(retryAfterMs) && { retryAfterMs }) };
-    const build = () =>
-      new RateLimitExceededError(`Rate limit "${this.name}" is used up${when}.`, details, decision);
-    const error = this.environment?.stackTraces === true ? build() : withoutStack(build);
-    const events = this.environment?.events;
-    if (events?.active === true) {
-      events.emit({
-        kind: this.kind,
-        policy: this.name,
-        type: 'rejected',
-        at: this.clock.now(),
-        details: { error },
-      });
-    }
+    const message = `Rate limit "${this.name}" is used up${when}.`;
+    const error = buildRejection(
+      this.environment,
+      () => new RateLimitExceededError(message, details, decision),
+    );
+    announce(this.environment, this, 'rejected', () => ({ error }));
     return error;
   }
 

@@ -1,9 +1,10 @@
 import type { Clock } from '../../core/clock.js';
 import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { formatDuration } from '../../core/duration.js';
-import { InvalidOptionsError } from '../../core/errors.js';
+import { InvalidOptionsError, type OptionProblem } from '../../core/errors.js';
 import type { Policy } from '../../core/policy.js';
 import {
+  retryBudgetProblems,
   retryBudgetSettings,
   type RetryBudgetOptions,
   type RetryBudgetSettings,
@@ -180,6 +181,19 @@ export function budgetOf(
       },
     ]);
   return shared;
+}
+
+/** Everything that is wrong with the options of a budget inside those of its user. */
+export function budgetProblems(
+  option: RetryBudgetOptions | RetryBudget | string | false | undefined,
+  where: string,
+): OptionProblem[] {
+  if (typeof option !== 'object' || option instanceof RetryBudget) return [];
+  return retryBudgetProblems(option, where).map((problem) => ({
+    ...problem,
+    option: `budget.${problem.option}`,
+    message: `budget: ${problem.message}`,
+  }));
 }
 
 /** What a budget counts in its window. */

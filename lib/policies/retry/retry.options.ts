@@ -3,8 +3,8 @@ import type { OptionProblem } from '../../core/errors.js';
 import { compileOptional as compiled, type CompiledMatcher, type Matcher } from '../../core/matcher.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
 import { LONGEST_DELAY_MS, type BackoffFunction, type BackoffName, type Jitter } from './backoff.js';
-import { RetryBudget } from './retry-budget.js';
-import { retryBudgetProblems, type RetryBudgetOptions } from './retry-budget.options.js';
+import { RetryBudget, budgetProblems } from './retry-budget.js';
+import type { RetryBudgetOptions } from './retry-budget.options.js';
 
 /** Options of a retry. @publicApi */
 export interface RetryOptions {
@@ -177,16 +177,7 @@ export const retryTable = defineOptions<RetryOptions, Resolved>(
 export function retryProblems(options: RetryOptions, where: string): OptionProblem[] {
   const problems = checkOptions(retryTable, options, where);
   if (problems.length > 0) return problems;
-  const { budget } = options;
-  if (typeof budget === 'object' && !(budget instanceof RetryBudget)) {
-    for (const problem of retryBudgetProblems(budget, where)) {
-      problems.push({
-        ...problem,
-        option: `budget.${problem.option}`,
-        message: `budget: ${problem.message}`,
-      });
-    }
-  }
+  problems.push(...budgetProblems(options.budget, where));
   const given = resolveOptions(retryTable, options);
   if (given.baseDelay > given.maxDelay) {
     problems.push({

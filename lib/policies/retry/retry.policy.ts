@@ -2,7 +2,7 @@ import type { Call, CallInfo, CallOptions, Next } from '../../core/call.js';
 import { retryAfterMsOf } from '../../core/classify.js';
 import type { Clock, RandomSource } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
-import { clockOf, randomOf } from '../../core/environment.js';
+import { announce, clockOf, randomOf } from '../../core/environment.js';
 import { RateLimitExceededError, RetryBudgetExhaustedError } from '../../core/errors.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
@@ -114,7 +114,11 @@ export class RetryPolicy implements Policy, Repeater {
     const delayMs = this.delayFor(result, retry, repetition.delayMs);
     if (delayMs === undefined || !this.fits(call, delayMs, repetition)) return undefined;
     if (this.budget === undefined || this.budget.tryTake()) {
-      this.emitRetried(retry, ok ? undefined : result, delayMs);
+      announce(this.environment, this, 'retried', () => ({
+        attempt: retry,
+        delayMs,
+        error: ok ? undefined : result,
+      }));
       if (ok) discard(result);
       return delayMs;
     }
@@ -216,13 +220,6 @@ export class RetryPolicy implements Policy, Repeater {
       policy: name,
       cause,
     });
-  }
-
-  private emitRetried(attempt: number, error: unknown, delayMs: number): void {
-    const events = this.environment?.events;
-    if (events?.active !== true) return;
-    const details = { attempt, delayMs, error };
-    events.emit({ kind: this.kind, policy: this.name, type: 'retried', at: this.clock.now(), details });
   }
 }
 

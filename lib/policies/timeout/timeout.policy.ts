@@ -4,8 +4,8 @@ import { attemptFrame } from '../../core/attempt-frame.js';
 import { recomposePipelines } from '../../core/composition.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration, type Duration } from '../../core/duration.js';
-import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
-import { TimeoutExceededError, withoutStack } from '../../core/errors.js';
+import { announce, buildRejection, clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { TimeoutExceededError } from '../../core/errors.js';
 import { execute } from '../../core/execute.js';
 
 import type { Guard, Policy } from '../../core/policy.js';
@@ -196,18 +196,11 @@ export class TimeoutPolicy implements Policy {
     if (this.settings.untilFirst && call.emitted) return undefined;
     const what = scope === 'total' ? 'The whole call' : 'The attempt';
     const message = `${what} took longer than the ${formatDuration(limitMs)} of timeout "${this.name}".`;
-    const build = () => new TimeoutExceededError(message, { policy: this.name }, scope, limitMs);
-    const error = this.environment?.stackTraces === true ? build() : withoutStack(build);
-    const events = this.environment?.events;
-    if (events?.active === true) {
-      events.emit({
-        kind: this.kind,
-        policy: this.name,
-        type: 'timed-out',
-        at: this.clock.now(),
-        details: { scope, limitMs, error },
-      });
-    }
+    const error = buildRejection(
+      this.environment,
+      () => new TimeoutExceededError(message, { policy: this.name }, scope, limitMs),
+    );
+    announce(this.environment, this, 'timed-out', () => ({ scope, limitMs, error }));
     return error;
   }
 
