@@ -1,14 +1,14 @@
-// The house (CONTRIBUTING.md): arrows point down only. module → decorators → pipeline → policies → core
+// The house (CONTRIBUTING.md): arrows point down only. module → decorators → pipeline → policies → core; module → draining → core
 const below = {
   core: ['core'],
   policies: ['policies', 'core'],
   pipeline: ['pipeline', 'policies', 'core'],
   decorators: ['decorators', 'pipeline', 'policies', 'core'],
-  module: ['module', 'decorators', 'pipeline', 'policies', 'core'],
+  draining: ['draining', 'core'],
+  module: ['module', 'draining', 'decorators', 'pipeline', 'policies', 'core'],
   'shared-state': ['shared-state', 'core'],
-  // These look at the module, and at what is below it; health shows the drain, too.
+  // These look at the module, and at what is below it.
   health: ['health', 'draining', 'module', 'decorators', 'pipeline', 'policies', 'core'],
-  draining: ['draining', 'module', 'decorators', 'pipeline', 'policies', 'core'],
   observability: ['observability', 'module', 'decorators', 'pipeline', 'policies', 'core'],
 };
 

@@ -2,7 +2,8 @@ import type { PolicyKind } from './policy.js';
 
 /** Something that happened to a policy. @publicApi */
 export interface PolicyEvent {
-  readonly kind: PolicyKind;
+  /** `draining` speaks of the application as a whole. */
+  readonly kind: PolicyKind | 'draining';
   readonly policy: string;
   /** What happened, e.g. `opened`, `rejected`, `retried`. */
   readonly type: string;

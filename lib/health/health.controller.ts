@@ -29,7 +29,10 @@ export function createHealthController(path: string): Type {
       @Inject(DrainingService) private readonly draining: DrainingService,
       @Inject(ResilienceService) private readonly resilience: ResilienceService,
       @Inject(HEALTH_OPTIONS) private readonly settings: HealthSettings,
-    ) {}
+    ) {
+      for (const route of ['', 'live', 'ready', 'deep', 'resilience'])
+        draining.alwaysServe(`${path}/${route}`);
+    }
 
     /** Everything that is known, by the last results. */
     @Get()

@@ -1,7 +1,6 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
 import { checkOptions, refuseProblems, resolveOptions } from '../core/option-table.js';
-import { DrainingService } from '../draining/draining.service.js';
 import { createHealthController } from './health.controller.js';
 import { HealthMonitor } from './health-monitor.js';
 import {
@@ -17,7 +16,6 @@ import { healthTable, type ResilienceHealthOptions } from './resilience-health.o
 
 const PROVIDED = [
   HealthMonitor,
-  DrainingService,
   LivenessHealthIndicator,
   ReadinessHealthIndicator,
   DeepHealthIndicator,

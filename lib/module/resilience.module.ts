@@ -18,6 +18,8 @@ import { describeValue } from '../core/option-form.js';
 import type { PolicyKind } from '../core/policy.js';
 import { injectedPolicies, policyToken } from '../decorators/inject.decorators.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
+import { DrainingService } from '../draining/draining.service.js';
+import { drainingProvider } from './draining.provider.js';
 import { FeaturePolicies } from './feature-policies.js';
 import { InstanceBinder } from './instance-binder.js';
 import { NAMED_KINDS, POLICY_KINDS, type NamedKind } from './policy-kinds.js';
@@ -170,6 +172,7 @@ function complete(definition: DynamicModule, names: () => readonly PolicyName[])
       useFactory: createRuntime,
     },
     ResilienceService,
+    drainingProvider(OPTIONS_TOKEN),
     { provide: APP_FILTER, useClass: ResilienceExceptionFilter },
   ];
   return {
@@ -178,7 +181,12 @@ function complete(definition: DynamicModule, names: () => readonly PolicyName[])
       return [...(definition.providers ?? []), ...own, ...providersOf(names())];
     },
     get exports() {
-      return [RUNTIME_TOKEN, ResilienceService, ...providersOf(names()).map((provider) => tokenOf(provider))];
+      return [
+        RUNTIME_TOKEN,
+        ResilienceService,
+        DrainingService,
+        ...providersOf(names()).map((provider) => tokenOf(provider)),
+      ];
     },
   };
 }

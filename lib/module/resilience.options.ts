@@ -10,6 +10,7 @@ import type { IdempotencyOptions } from '../policies/idempotency/index.js';
 import type { RetryBudgetOptions, RetryOptions } from '../policies/retry/index.js';
 import type { TimeoutOptions } from '../policies/timeout/index.js';
 import type { RateLimitDecoratorOptions } from '../decorators/decorator-types.js';
+import { drainingTable, type DrainingOptions } from '../draining/draining.options.js';
 
 /** Policies by name, per kind. @publicApi */
 export interface NamedPolicies {
@@ -58,6 +59,8 @@ export interface ResilienceModuleOptions extends NamedPolicies {
    */
   readonly requestContext?: boolean;
   readonly http?: HttpOptions;
+  /** How the application drains before it closes; `enableGracefulShutdown(app)` in main.ts ties it to signals. */
+  readonly draining?: DrainingOptions;
   /** Whether rejections capture a stack. Default false: that is most of their price. */
   readonly stackTraces?: boolean;
   /** Named policies at most, per kind, so that a name taken from user input cannot fill the memory. Default 10,000. */
@@ -149,6 +152,13 @@ export const moduleTable = defineOptions<ResilienceModuleOptions>(
     fields: httpTable,
     default: {},
     sentence: 'How errors and limits look in HTTP.',
+  },
+  {
+    name: 'draining',
+    kind: 'object',
+    fields: drainingTable,
+    default: {},
+    sentence: 'How the application drains before it closes.',
   },
   { name: 'stackTraces', kind: 'boolean', default: false, sentence: 'Whether rejections capture a stack.' },
   {
