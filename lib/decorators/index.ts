@@ -7,6 +7,7 @@ export type {
 } from './decorator-types.js';
 export {
   InjectBulkhead,
+  InjectChaos,
   InjectCircuitBreaker,
   InjectFallback,
   InjectIdempotency,
@@ -15,6 +16,7 @@ export {
   InjectRetryBudget,
   InjectTimeout,
   getBulkheadToken,
+  getChaosToken,
   getCircuitBreakerToken,
   getFallbackToken,
   getIdempotencyToken,
@@ -26,6 +28,7 @@ export {
 export type { InterceptorPolicies } from './interceptor-policies.js';
 export {
   Bulkhead,
+  Chaos,
   CircuitBreaker,
   Fallback,
   Hedge,

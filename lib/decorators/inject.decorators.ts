@@ -73,3 +73,8 @@ export const InjectFallback = (name: string) => injectPolicy('fallback', name);
 export const getIdempotencyToken = (name: string): symbol => policyToken('idempotency', name);
 /** Injects the idempotency policy of that name, the same that decorators use. @publicApi */
 export const InjectIdempotency = (name: string) => injectPolicy('idempotency', name);
+
+/** The token of a chaos policy. @publicApi */
+export const getChaosToken = (name: string): symbol => policyToken('chaos', name);
+/** Injects the chaos policy of that name, the same that decorators use. @publicApi */
+export const InjectChaos = (name: string) => injectPolicy('chaos', name);

@@ -4,7 +4,15 @@ import type { PipelineSlot } from '../pipeline/order.js';
 
 /** The kinds of policies that a decorator can ask for. */
 export type DecoratedKind =
-  'circuitBreaker' | 'retry' | 'bulkhead' | 'rateLimit' | 'timeout' | 'fallback' | 'idempotency' | 'hedge';
+  | 'circuitBreaker'
+  | 'retry'
+  | 'bulkhead'
+  | 'rateLimit'
+  | 'timeout'
+  | 'fallback'
+  | 'idempotency'
+  | 'hedge'
+  | 'chaos';
 
 /** What one decorator, or one entry of `@Resilient`, asks for. */
 export interface PolicyRequest {

@@ -42,7 +42,8 @@ export function requestOf(
   if (typeof options !== 'object' || options === null) {
     return { requests: [{ decorator, kind, name, options }], returns: undefined, mistakes: [] };
   }
-  const { name: named, enabled = true, returns, ...rest } = options as CommonOptions;
+  const { name: named, returns, ...others } = options as CommonOptions;
+  const { enabled = true, rest } = splitEnabled(kind, others);
   const mistakes = checkOptions(commonTable, { name: name ?? named, enabled, returns }, decorator);
   const own = Object.keys(rest).length === 0 && name === undefined && named !== undefined ? undefined : rest;
   return {
@@ -50,6 +51,16 @@ export function requestOf(
     returns,
     mistakes,
   };
+}
+
+/** Chaos is there without being enabled: with it alone, the option is the policy's own. */
+function splitEnabled(
+  kind: DecoratedKind,
+  options: Pick<CommonOptions, 'enabled'>,
+): { enabled?: boolean | undefined; rest: object } {
+  if (kind === 'chaos') return { rest: options };
+  const { enabled, ...rest } = options;
+  return { enabled, rest };
 }
 
 /** The arguments of a decorator whose first string is its name. */

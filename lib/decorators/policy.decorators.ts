@@ -2,6 +2,7 @@ import type { Duration } from '../core/duration.js';
 import { propertyOf } from '../core/property.js';
 import type { PipelineSlot } from '../pipeline/order.js';
 import type { BulkheadOptions } from '../policies/bulkhead/index.js';
+import type { ChaosOptions } from '../policies/chaos/index.js';
 import type { CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
 import type { FallbackHandler, FallbackOptions } from '../policies/fallback/index.js';
 import type { HedgeOptions } from '../policies/hedge/index.js';
@@ -175,6 +176,25 @@ export function Hedge(
   options?: HedgeOptions & CommonOptions,
 ): ResilienceDecorator {
   return single('@Hedge', namedRequest('@Hedge', 'hedge', nameOrOptions, options));
+}
+
+/**
+ * Injects faults on purpose, innermost, as if they were the method's own. Off unless `enabled: true`; refused in
+ * production unless allowed twice. Faults that come and go while the application runs are `ChaosService`'s.
+ *
+ * @param nameOrOptions - A name shares the fault with all who use it; else {@link ChaosOptions}.
+ * @throws what is injected, from the method; `isChaosInjected` recognises it.
+ * @example
+ * @Chaos('slow-payments', { latency: { min: '100ms', max: '2s' }, ratePercent: 10 })
+ * async charge(order: Order): Promise<Receipt> { … }
+ *
+ * @publicApi
+ */
+export function Chaos(
+  nameOrOptions?: string | (ChaosOptions & CommonOptions),
+  options?: ChaosOptions & CommonOptions,
+): ResilienceDecorator {
+  return single('@Chaos', namedRequest('@Chaos', 'chaos', nameOrOptions, options));
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Duration } from '../core/duration.js';
 import type { PipelineSlot } from '../pipeline/order.js';
 import type { BulkheadOptions, BulkheadPolicy } from '../policies/bulkhead/index.js';
+import type { ChaosOptions, ChaosPolicy } from '../policies/chaos/index.js';
 import type { CircuitBreakerOptions, CircuitBreakerPolicy } from '../policies/circuit-breaker/index.js';
 import type { FallbackChain, FallbackHandler, FallbackOptions } from '../policies/fallback/index.js';
 import type { HedgeOptions, HedgePolicy } from '../policies/hedge/index.js';
@@ -22,6 +23,7 @@ export interface ResilientOptions {
   readonly rateLimit?: string | (RateLimitDecoratorOptions & CommonOptions) | RateLimitPolicy;
   readonly idempotency?: string | (IdempotencyOptions & CommonOptions) | IdempotencyPolicy;
   readonly hedge?: string | (HedgeOptions & CommonOptions) | HedgePolicy;
+  readonly chaos?: string | (ChaosOptions & CommonOptions) | ChaosPolicy;
   /** A duration, options, or a policy. */
   readonly timeout?: Duration | (TimeoutOptions & CommonOptions) | TimeoutPolicy;
   /** The name of a method of the class, a function, options, or a chain. */
@@ -42,6 +44,7 @@ const resilientTable = defineOptions<ResilientOptions>(
       'rateLimit',
       'idempotency',
       'hedge',
+      'chaos',
       'timeout',
       'fallback',
       'order',
@@ -68,6 +71,7 @@ export function requestsOf(decorator: string, options: ResilientOptions): Omit<P
     'rateLimit',
     'idempotency',
     'hedge',
+    'chaos',
   ];
   const parsed = [
     ...named.flatMap((kind) => {

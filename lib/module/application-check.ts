@@ -8,7 +8,6 @@ import { policiesOfInterceptor } from '../decorators/resilience.interceptor.js';
 import { decoratedClassOf, scanProviders } from './class-scan.js';
 import { FeaturePolicies } from './feature-policies.js';
 import { checkPlan, declarePlan, planFunction, planMethod, type MethodPlan } from './method-plan.js';
-import type { NamedKind } from './policy-kinds.js';
 import type { PolicyRegistry } from './policy-registry.js';
 
 /** Reads all that an application says about its policies, before the first call, and finds what cannot be. */
@@ -46,9 +45,7 @@ export class ApplicationCheck {
     for (const asked of this.askedPolicies()) {
       if (this.checked.has(asked.token)) continue;
       this.checked.add(asked.token);
-      problems.push(
-        ...this.policies.nameProblems(asked.kind as NamedKind, asked.name, `The injected ${asked.kind}`),
-      );
+      problems.push(...this.policies.nameProblems(asked.kind, asked.name, `The injected ${asked.kind}`));
     }
     for (const plan of plans) problems.push(...checkPlan(plan, this.policies));
     return problems;

@@ -1,3 +1,5 @@
+export type { ChaosModuleOptions } from './chaos-module.options.js';
+export { ChaosService, type ChaosServiceStats } from './chaos.service.js';
 export type { ErrorBody } from './error-translation.js';
 export { ResilienceExceptionFilter } from './resilience-exception.filter.js';
 export type {

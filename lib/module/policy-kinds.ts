@@ -3,6 +3,8 @@ import type { OptionProblem } from '../core/errors.js';
 import type { Policy } from '../core/policy.js';
 import { BulkheadPolicy, type BulkheadOptions } from '../policies/bulkhead/index.js';
 import { bulkheadProblems } from '../policies/bulkhead/bulkhead.options.js';
+import { ChaosPolicy, type ChaosEnvironment, type ChaosOptions } from '../policies/chaos/index.js';
+import { chaosProblems } from '../policies/chaos/chaos.options.js';
 import { CircuitBreakerPolicy, type CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
 import { circuitBreakerProblems } from '../policies/circuit-breaker/circuit-breaker.options.js';
 import { FallbackChain, type FallbackHandler, type FallbackOptions } from '../policies/fallback/index.js';
@@ -36,6 +38,7 @@ export interface PolicyTypes {
   fallback: FallbackChain;
   idempotency: IdempotencyPolicy;
   hedge: HedgePolicy;
+  chaos: ChaosPolicy;
 }
 
 /** Their options, by kind. */
@@ -49,12 +52,13 @@ export interface PolicyOptions {
   fallback: FallbackOptions;
   idempotency: IdempotencyOptions;
   hedge: HedgeOptions;
+  chaos: ChaosOptions;
 }
 
 export type NamedKind = keyof PolicyTypes & keyof PolicyDefaults;
 
 /** What policies of an application are made with. */
-export interface RegistryEnvironment extends PolicyEnvironment {
+export interface RegistryEnvironment extends ChaosEnvironment {
   readonly budgets: (name: string) => RetryBudget;
 }
 
@@ -63,7 +67,11 @@ interface KindDefinition<K extends NamedKind> {
   readonly plural: keyof NamedPolicies;
   /** In words, for messages. */
   readonly title: string;
-  readonly problems: (options: PolicyOptions[K], where: string) => OptionProblem[];
+  readonly problems: (
+    options: PolicyOptions[K],
+    where: string,
+    environment: RegistryEnvironment,
+  ) => OptionProblem[];
   readonly create: (
     name: string,
     options: PolicyOptions[K],
@@ -136,6 +144,13 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
     title: 'hedge',
     problems: hedgeProblems,
     create: (name, options, environment) => new HedgePolicy(name, options, environment),
+    describe: (policy, options) => policy.update(options),
+  },
+  chaos: {
+    plural: 'chaosPolicies',
+    title: 'chaos policy',
+    problems: chaosProblems,
+    create: (name, options, environment) => new ChaosPolicy(name, options, environment),
     describe: (policy, options) => policy.update(options),
   },
 };

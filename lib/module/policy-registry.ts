@@ -1,9 +1,9 @@
 import { parseDuration } from '../core/duration.js';
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
-import type { PolicyEnvironment } from '../core/environment.js';
 import { describeValue } from '../core/option-form.js';
 import { refuseProblems } from '../core/option-table.js';
 import { suggest } from '../core/suggest.js';
+import type { ChaosEnvironment } from '../policies/chaos/index.js';
 import {
   NAMED_KINDS,
   POLICY_KINDS,
@@ -35,7 +35,7 @@ export class PolicyRegistry {
   constructor(
     private readonly defaults: PolicyDefaults,
     private readonly maxPolicies: number,
-    environment: PolicyEnvironment,
+    environment: ChaosEnvironment,
   ) {
     this.environment = { ...environment, budgets: (name) => this.get('retryBudget', name) };
   }
@@ -182,8 +182,8 @@ export class PolicyRegistry {
     const { problems } = POLICY_KINDS[kind];
     // Not even an object: let the table say so.
     if (own !== undefined && (typeof own !== 'object' || own === null))
-      return problems(own as PolicyOptions[K], where);
-    return problems(this.optionsOf(kind, name, own), where);
+      return problems(own as PolicyOptions[K], where, this.environment);
+    return problems(this.optionsOf(kind, name, own), where, this.environment);
   }
 
   /** Bounds what names can make. @throws {@link InvalidOptionsError} */

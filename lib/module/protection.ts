@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import { Pipeline, completeOrder } from '../pipeline/index.js';
+import type { FaultInjector } from '../policies/chaos/fault-injector.js';
 import { RateLimitPolicy } from '../policies/rate-limit/index.js';
 import { isRequestLimit, policiesOf, type MethodPlan } from './method-plan.js';
 import type { PolicyRegistry } from './policy-registry.js';
@@ -20,11 +21,14 @@ export function protect(
   registry: PolicyRegistry,
   clock: Clock,
   options: Pick<ResilienceModuleOptions, 'enabled' | 'order'>,
+  faults: FaultInjector,
 ): Protection {
-  const policies = options.enabled === false ? [] : policiesOf(plan, registry);
+  const isOn = options.enabled !== false;
+  const policies = isOn ? policiesOf(plan, registry) : [];
   const inside = policies.filter((policy) => !isRequestLimit(policy));
+  const guests = isOn ? faults.join({ name: plan.name, policies: inside }) : undefined;
   return {
-    pipeline: new Pipeline(plan.name, inside, clock, completeOrder(plan.order ?? options.order)),
+    pipeline: new Pipeline(plan.name, inside, clock, completeOrder(plan.order ?? options.order), guests),
     requestLimits: policies.filter(isRequestLimit),
     limits: inside.filter(
       (policy): policy is RateLimitPolicy => policy instanceof RateLimitPolicy && !policy.isKeyed,

@@ -19,10 +19,11 @@ import type { PolicyKind } from '../core/policy.js';
 import { injectedPolicies, policyToken } from '../decorators/inject.decorators.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import { DrainingService } from '../draining/draining.service.js';
+import { ChaosService } from './chaos.service.js';
 import { drainingProvider } from './draining.provider.js';
 import { FeaturePolicies } from './feature-policies.js';
 import { InstanceBinder } from './instance-binder.js';
-import { NAMED_KINDS, POLICY_KINDS, type NamedKind } from './policy-kinds.js';
+import { NAMED_KINDS, POLICY_KINDS } from './policy-kinds.js';
 import type { RequestState } from './request-context.js';
 import { ResilienceExceptionFilter } from './resilience-exception.filter.js';
 import type { NamedPolicies, ResilienceModuleOptions } from './resilience.options.js';
@@ -138,9 +139,7 @@ function providersOf(
   names: readonly PolicyName[],
   prepare?: (runtime: ResilienceRuntime) => void,
 ): Provider[] {
-  const unique = new Map(
-    names.map(({ kind, name }) => [policyToken(kind, name), { kind: kind as NamedKind, name }]),
-  );
+  const unique = new Map(names.map(({ kind, name }) => [policyToken(kind, name), { kind, name }]));
   return [...unique].map(([provide, { kind, name }]) => ({
     provide,
     inject: [RUNTIME_TOKEN],
@@ -172,6 +171,7 @@ function complete(definition: DynamicModule, names: () => readonly PolicyName[])
       useFactory: createRuntime,
     },
     ResilienceService,
+    ChaosService,
     drainingProvider(OPTIONS_TOKEN),
     { provide: APP_FILTER, useClass: ResilienceExceptionFilter },
   ];
@@ -184,6 +184,7 @@ function complete(definition: DynamicModule, names: () => readonly PolicyName[])
       return [
         RUNTIME_TOKEN,
         ResilienceService,
+        ChaosService,
         DrainingService,
         ...providersOf(names()).map((provider) => tokenOf(provider)),
       ];

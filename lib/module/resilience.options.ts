@@ -3,6 +3,7 @@ import type { OptionProblem } from '../core/errors.js';
 import { checkOptions, defineOptions } from '../core/option-table.js';
 import { orderProblems, type PipelineSlot } from '../pipeline/order.js';
 import type { BulkheadOptions } from '../policies/bulkhead/index.js';
+import type { ChaosOptions } from '../policies/chaos/index.js';
 import type { CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
 import type { FallbackOptions } from '../policies/fallback/index.js';
 import type { HedgeOptions } from '../policies/hedge/index.js';
@@ -10,6 +11,7 @@ import type { IdempotencyOptions } from '../policies/idempotency/index.js';
 import type { RetryBudgetOptions, RetryOptions } from '../policies/retry/index.js';
 import type { TimeoutOptions } from '../policies/timeout/index.js';
 import type { RateLimitDecoratorOptions } from '../decorators/decorator-types.js';
+import { chaosModuleTable, type ChaosModuleOptions } from './chaos-module.options.js';
 import { drainingTable, type DrainingOptions } from '../draining/draining.options.js';
 
 /** Policies by name, per kind. @publicApi */
@@ -23,6 +25,7 @@ export interface NamedPolicies {
   readonly fallbacks?: Readonly<Record<string, FallbackOptions>>;
   readonly idempotencies?: Readonly<Record<string, IdempotencyOptions>>;
   readonly hedges?: Readonly<Record<string, HedgeOptions>>;
+  readonly chaosPolicies?: Readonly<Record<string, ChaosOptions>>;
 }
 
 /** What holds for every policy of a kind that does not say otherwise. @publicApi */
@@ -36,6 +39,7 @@ export interface PolicyDefaults {
   readonly fallback?: FallbackOptions;
   readonly idempotency?: IdempotencyOptions;
   readonly hedge?: HedgeOptions;
+  readonly chaos?: ChaosOptions;
 }
 
 /** How errors and limits look in HTTP. @publicApi */
@@ -61,6 +65,8 @@ export interface ResilienceModuleOptions extends NamedPolicies {
   readonly http?: HttpOptions;
   /** How the application drains before it closes; `enableGracefulShutdown(app)` in main.ts ties it to signals. */
   readonly draining?: DrainingOptions;
+  /** Whether chaos may run in production, and the chaos monkey. */
+  readonly chaos?: ChaosModuleOptions;
   /** Whether rejections capture a stack. Default false: that is most of their price. */
   readonly stackTraces?: boolean;
   /** Named policies at most, per kind, so that a name taken from user input cannot fill the memory. Default 10,000. */
@@ -98,6 +104,7 @@ const records = (
     ['fallbacks', 'Fallbacks'],
     ['idempotencies', 'Idempotency policies'],
     ['hedges', 'Hedges'],
+    ['chaosPolicies', 'Chaos policies'],
   ] as const
 ).map(([name, plural]) => ({
   name,
@@ -117,6 +124,7 @@ const defaultNames = [
   'fallback',
   'idempotency',
   'hedge',
+  'chaos',
 ] as const;
 
 /** The options of one feature module. */
@@ -159,6 +167,13 @@ export const moduleTable = defineOptions<ResilienceModuleOptions>(
     fields: drainingTable,
     default: {},
     sentence: 'How the application drains before it closes.',
+  },
+  {
+    name: 'chaos',
+    kind: 'object',
+    fields: chaosModuleTable,
+    default: {},
+    sentence: 'Whether chaos may run in production, and the chaos monkey.',
   },
   { name: 'stackTraces', kind: 'boolean', default: false, sentence: 'Whether rejections capture a stack.' },
   {

@@ -11,9 +11,11 @@ import { recordOf, recordsOf, type MethodRecord } from '../decorators/method-rec
 import type { ResilientOptions } from '../decorators/resilient.options.js';
 import type { ClassBinding, MethodRun, Runtime } from '../decorators/runtime.js';
 import type { Pipeline } from '../pipeline/index.js';
+import { FaultInjector } from '../policies/chaos/fault-injector.js';
 import type { RateLimitPolicy } from '../policies/rate-limit/index.js';
 import { ApplicationCheck } from './application-check.js';
 import { isTranslatable, responseOf, translateFor } from './error-translation.js';
+import { chaosModuleProblems, type ChaosModuleOptions } from './chaos-module.options.js';
 import type { FeaturePolicies } from './feature-policies.js';
 import { planFunction, planMethod, type MethodPlan } from './method-plan.js';
 import { createMethodRun } from './method-run.js';
@@ -56,6 +58,8 @@ export class ResilienceRuntime implements Runtime {
   readonly clock: Clock;
   readonly events = new EventHub();
   readonly policies: PolicyRegistry;
+  /** Brings faults into the pipelines. */
+  readonly faults: FaultInjector;
   readonly context: RequestContext | undefined;
   private readonly bindings = new Map<Type, Binding>();
   /** By what an interceptor was made with, the class and the handler: an inherited handler is one in each class. */
@@ -80,10 +84,19 @@ export class ResilienceRuntime implements Runtime {
       random: options.random,
       events: this.events,
       stackTraces: options.stackTraces,
+      allowChaosInProduction: options.chaos?.allowInProduction,
     });
+    this.faults = new FaultInjector(this.policies.environment, () =>
+      this.policies.all('circuitBreaker').values(),
+    );
     this.check = new ApplicationCheck(modules, this.policies);
+    const mistakes = moduleProblems(options);
     refuseProblems([
-      ...moduleProblems(options),
+      ...mistakes,
+      // What the table refuses is said once.
+      ...(mistakes.length > 0
+        ? []
+        : chaosModuleProblems(options.chaos, 'ResilienceModule.forRoot', this.policies.environment)),
       ...this.policies.configure(options, 'ResilienceModule.forRoot'),
       ...this.check.problems(),
     ]);
@@ -111,6 +124,11 @@ export class ResilienceRuntime implements Runtime {
   /** Takes the policies of a module that was loaded after the start. @throws {@link InvalidOptionsError} */
   addFeature(feature: FeaturePolicies): void {
     this.check.addFeature(feature);
+  }
+
+  /** What the module says of chaos. */
+  get chaos(): ChaosModuleOptions {
+    return this.options.chaos ?? {};
   }
 
   /** Whether clients are told about errors of policies in their transport's own way. */
@@ -259,7 +277,7 @@ export class ResilienceRuntime implements Runtime {
   }
 
   private protect(plan: MethodPlan): Protection {
-    return protect(plan, this.policies, this.clock, this.options);
+    return protect(plan, this.policies, this.clock, this.options, this.faults);
   }
 
   /** The methods of a class that can be called from outside: their policies show before the first call. */

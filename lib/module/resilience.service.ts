@@ -5,6 +5,7 @@ import type { ResilientOptions } from '../decorators/resilient.options.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import type { Pipeline } from '../pipeline/index.js';
 import type { BulkheadOptions, BulkheadPolicy, BulkheadStats } from '../policies/bulkhead/index.js';
+import type { ChaosOptions, ChaosPolicy, ChaosStats } from '../policies/chaos/index.js';
 import type {
   CircuitBreakerOptions,
   CircuitBreakerPolicy,
@@ -51,6 +52,7 @@ export interface ResilienceStats {
   readonly fallbacks: ByName<FallbackStats>;
   readonly idempotencies: ByName<IdempotencyStats>;
   readonly hedges: ByName<HedgeStats>;
+  readonly chaosPolicies: ByName<ChaosStats>;
 }
 
 /**
@@ -115,6 +117,11 @@ export class ResilienceService {
   /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
   hedge(name: string, options?: HedgeOptions): HedgePolicy {
     return this.runtime.policies.getWith('hedge', name, options);
+  }
+
+  /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */
+  chaos(name: string, options?: ChaosOptions): ChaosPolicy {
+    return this.runtime.policies.getWith('chaos', name, options);
   }
 
   /**

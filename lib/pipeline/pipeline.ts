@@ -25,7 +25,7 @@ function stepsOf(policy: PipelinePolicy): PipelineStep[] {
     return steps;
   }
   const slot = policy.kind as PipelineSlot;
-  if ('run' in policy) return [{ slot, policy, driver: policy }];
+  if ('run' in policy) return policy.isOff === true ? [] : [{ slot, policy, driver: policy }];
   if ('delayAfter' in policy) return [{ slot, policy, repeater: policy }];
   return [{ slot, policy, guard: policy }];
 }

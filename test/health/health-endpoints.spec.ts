@@ -226,6 +226,7 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
       'fallbacks',
       'idempotencies',
       'hedges',
+      'chaosPolicies',
       'draining',
     ]);
     expect(at(body, 'circuitBreakers', 'payments')).toMatchObject({

@@ -1,0 +1,97 @@
+import { Ring } from '../../core/ring.js';
+import {
+  Experiment,
+  type ExperimentParts,
+  type ExperimentReport,
+  type ExperimentState,
+} from './experiment.js';
+import type { ExperimentOptions } from './experiment.options.js';
+import { GameDay, type GameDayOptions, type GameDayReport } from './game-day.js';
+
+/** So many that have ended are kept. */
+const KEPT = 100;
+
+/** The numbers of experiments. @publicApi */
+export interface ExperimentStats {
+  readonly totalExperiments: number;
+  readonly experimentsByState: Readonly<Record<ExperimentState, number>>;
+  /** Completed ones whose hypothesis held. */
+  readonly validated: number;
+  /** Of the completed ones; `undefined` where there are none. */
+  readonly validationRatePercent: number | undefined;
+  readonly scheduledGameDays: number;
+}
+
+/** All experiments and game days: those to come, those under way, and the last 100 of each that have ended. */
+export class Laboratory {
+  private readonly open = new Set<Experiment>();
+  private readonly ended = new Ring<ExperimentReport>(KEPT);
+  private readonly openDays = new Set<GameDay>();
+  private readonly endedDays = new Ring<GameDayReport>(KEPT);
+  private readonly endings = { completed: 0, failed: 0, aborted: 0 };
+  private validated = 0;
+
+  constructor(private readonly parts: ExperimentParts) {}
+
+  /** @throws {@link InvalidOptionsError} */
+  experiment(options: ExperimentOptions): Experiment {
+    const experiment = new Experiment(options, this.parts, (changed) => this.changed(changed));
+    this.open.add(experiment);
+    return experiment;
+  }
+
+  /** @throws {@link InvalidOptionsError} */
+  gameDay(options: GameDayOptions): GameDay {
+    const gameDay = new GameDay(
+      options,
+      this.parts,
+      (experiment) => this.experiment(experiment),
+      (changed) => this.dayChanged(changed),
+    );
+    this.openDays.add(gameDay);
+    return gameDay;
+  }
+
+  /** What came of those that have ended, oldest first, then how those stand that have not. */
+  experiments(): readonly ExperimentReport[] {
+    return [...this.ended, ...[...this.open].map((experiment) => experiment.report())];
+  }
+
+  /** The same of game days. */
+  gameDays(): readonly GameDayReport[] {
+    return [...this.endedDays, ...[...this.openDays].map((gameDay) => gameDay.report())];
+  }
+
+  /** Ends all that have not ended. */
+  close(reason: string): void {
+    for (const gameDay of this.openDays) gameDay.abort(reason);
+    for (const experiment of this.open) experiment.abort(reason);
+  }
+
+  stats(): ExperimentStats {
+    const { endings, validated } = this;
+    const open = [...this.open];
+    const running = open.filter(({ state }) => state === 'running').length;
+    return {
+      totalExperiments: open.length + endings.completed + endings.failed + endings.aborted,
+      experimentsByState: { scheduled: open.length - running, running, ...endings },
+      validated,
+      validationRatePercent: endings.completed === 0 ? undefined : (validated * 100) / endings.completed,
+      scheduledGameDays: [...this.openDays].filter(({ state }) => state === 'scheduled').length,
+    };
+  }
+
+  private changed(experiment: Experiment): void {
+    const { state } = experiment;
+    if (state === 'scheduled' || state === 'running' || !this.open.delete(experiment)) return;
+    const report = experiment.report();
+    this.endings[state]++;
+    if (report.validated === true) this.validated++;
+    this.ended.push(report);
+  }
+
+  private dayChanged(gameDay: GameDay): void {
+    if (gameDay.state === 'scheduled' || gameDay.state === 'running') return;
+    if (this.openDays.delete(gameDay)) this.endedDays.push(gameDay.report());
+  }
+}
