@@ -8,7 +8,13 @@ import { UpstreamClient } from './upstream/upstream.client.js';
 import { UpstreamController } from './upstream/upstream.controller.js';
 
 @Module({
-  imports: [ResilienceModule.forRoot({ requestContext: true }), ResilienceHealthModule.register()],
+  imports: [
+    ResilienceModule.forRoot({
+      requestContext: true,
+      draining: { readinessDelay: process.env['READINESS_DELAY'] ?? '1s' },
+    }),
+    ResilienceHealthModule.register(),
+  ],
   controllers: [PricesController, PatternsController, UpstreamController],
   providers: [UpstreamClient, PricesService, PatternsService],
 })

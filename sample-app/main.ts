@@ -1,5 +1,8 @@
 import 'reflect-metadata';
 import { NestFactory } from '@nestjs/core';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { enableGracefulShutdown } from 'nestjs-breakwater';
 import { AppModule } from './app.module.js';
 
 const port = Number(process.env['PORT'] ?? 3000);
@@ -8,8 +11,16 @@ if (!Number.isInteger(port) || port < 0 || port > 65_535) {
   process.exit(1);
 }
 
-const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
-app.enableShutdownHooks();
+const platform = process.env['HTTP_ADAPTER'] ?? 'express';
+if (platform !== 'express' && platform !== 'fastify') {
+  console.error(`HTTP_ADAPTER must be "express" or "fastify", got "${platform}".`);
+  process.exit(1);
+}
+
+const adapter = platform === 'fastify' ? new FastifyAdapter() : new ExpressAdapter();
+const app = await NestFactory.create(AppModule, adapter, { logger: ['error', 'warn'] });
+// SIGTERM and Ctrl+C: readiness turns down, what is under way finishes, then the application closes.
+enableGracefulShutdown(app);
 try {
   await app.listen(port);
 } catch (error) {
@@ -33,6 +44,8 @@ Make the upstream ill, ask for prices, and watch:
   curl ${url}/health/ready                         degraded, once the breaker is open
   curl ${url}/health/resilience                    the numbers of all policies
   curl -X PUT ${url}/upstream -H 'content-type: application/json' -d '{"failurePercent":0}'
+
+Stop it with Ctrl+C: it serves for another second, while /health/ready says 503. READINESS_DELAY=20s shows more of that.
 
 Health: ${url}/health, /health/live, /health/ready, /health/deep, /health/resilience
 `);

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ensureInstalled } from './install.mjs';
+import { alone } from './alone.mjs';
 import { changedAt, ensureBuilt } from './pack.mjs';
 import { root, run } from './run.mjs';
 
@@ -13,8 +14,10 @@ if (!existsSync(join(root, 'sample-app', 'main.ts'))) {
   process.exit(1);
 }
 ensureInstalled();
-await ensureBuilt();
-buildSample();
+await alone('build', async () => {
+  await ensureBuilt();
+  buildSample();
+});
 
 // In this very process, so that signals reach the application without a hand between.
 process.setSourceMapsEnabled(true);
