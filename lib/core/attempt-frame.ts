@@ -1,5 +1,6 @@
 import { runMethod, type AbortListener, type Call, type Next, type Runner } from './call.js';
 import type { Clock } from './clock.js';
+import { PermitWait, type PermitListener } from './permit-wait.js';
 import type { AnyGuard, Repeater, Repetition } from './policy.js';
 import { isThenable } from './property.js';
 
@@ -70,7 +71,7 @@ class Frame {
  * returns what the caller gets: a value, or the method's own promise, continued. From the moment that it has to wait,
  * can be aborted or is repeated, there is a promise of its own (`resolve` is set), and steps return nothing.
  */
-class Run implements AbortListener {
+class Run implements AbortListener, PermitListener {
   /** What the present attempt waits for; `undefined` as long as all of it has happened in the caller's own turn. */
   running: PromiseLike<unknown> | undefined = undefined;
   /** The call of the present attempt. */
@@ -127,9 +128,8 @@ class Run implements AbortListener {
     const { frame, call, permits } = this;
     try {
       while (this.entered < frame.count) {
-        const guard = frame.guards[this.entered] as AnyGuard;
-        const permit: unknown = guard.enter(call, this.startedAt);
-        if (guard.mayWait === true && permit instanceof Promise) return this.waitFor(permit);
+        const permit: unknown = (frame.guards[this.entered] as AnyGuard).enter(call, this.startedAt);
+        if (permit instanceof PermitWait) return this.waitFor(permit);
         permits[this.entered++] = permit;
       }
     } catch (error) {
@@ -138,26 +138,24 @@ class Run implements AbortListener {
     return this.runInside();
   }
 
-  private waitFor(granting: Promise<unknown>): unknown {
-    const { frame, call, permits } = this;
+  private waitFor(wait: PermitWait<unknown>): unknown {
     // The attempt begins when it is let in, the call began before: a repeater counts the wait.
-    if (frame.repeater !== undefined) this.needRepetition();
-    const promise = this.keepOwnPromise();
-    granting.then(
-      (permit) => {
-        permits[this.entered++] = permit;
-        if (frame.readsStart) this.startedAt = frame.clock.now();
-        // Aborted between the grant and this turn: the permit is there, and nobody to use it.
-        if (call.abortKind === undefined) this.enter();
-        else this.refused(call.abortReason);
-      },
-      (error: unknown) => this.refused(error),
-    );
-    return promise;
+    if (this.frame.repeater !== undefined) this.needRepetition();
+    wait.listen(this);
+    return this.keepOwnPromise();
+  }
+
+  granted(permit: unknown): void {
+    const { frame, call } = this;
+    this.permits[this.entered++] = permit;
+    if (frame.readsStart) this.startedAt = frame.clock.now();
+    // Aborted between the grant and this turn: the permit is there, and nobody to use it.
+    if (call.abortKind === undefined) this.enter();
+    else this.refused(call.abortReason);
   }
 
   /** Some guard did not let the attempt in: those before it take it back. */
-  private refused(error: unknown): unknown {
+  refused(error: unknown): unknown {
     const { frame, call, permits } = this;
     for (let i = this.entered - 1; i >= 0; i--) (frame.guards[i] as AnyGuard).cancel(permits[i], call);
     return this.concluded(false, error);

@@ -1,5 +1,6 @@
 import type { Call, Next } from './call.js';
 import type { ResilienceError } from './errors.js';
+import type { PermitWait } from './permit-wait.js';
 
 /** The kinds of policies, as they appear in options, events and stats. @publicApi */
 export type PolicyKind =
@@ -28,7 +29,7 @@ export interface Policy {
 
 /**
  * Lets an attempt in and hears how it ended. Guards are synchronous calls inside one shared frame; only a guard that
- * makes a call wait returns a promise.
+ * makes a call wait answers with a wait in place of a permit.
  */
 export interface Guard<P> {
   readonly policy: Policy;
@@ -36,16 +37,14 @@ export interface Guard<P> {
   readonly needsTime: 'never' | 'start' | 'start and end';
   /** Whether its permit comes back when the method itself settles, not when the attempt does. */
   readonly settlesWithMethod?: boolean;
-  /** Whether it may make a call wait, so that `enter` answers with a promise at times. */
-  readonly mayWait?: boolean;
   /** Whether it can end an attempt while the call around it goes on. */
   readonly endsAttempts?: boolean;
   /** Whether all is well, so that a call may be sent more often than it was made. */
   isCalm?(call: Call): boolean;
   /** Says, without letting anything in, that the call would be refused; asked before any guard is entered. */
   peek?(call: Call, now: number): ResilienceError | undefined;
-  /** Lets the attempt in, or throws (rejects with) its refusal. */
-  enter(call: Call, now: number): P | Promise<P>;
+  /** Lets the attempt in, now or later, or throws (ends the wait with) its refusal. */
+  enter(call: Call, now: number): P | PermitWait<P>;
   /** The attempt was let in here but refused further in: takes it back, as if it had never come. */
   cancel(permit: P, call: Call): void;
   /**

@@ -1,12 +1,13 @@
 import type { ExecutionContext } from '@nestjs/common';
 import { Call, type Invoke } from '../core/call.js';
 import type { Clock } from '../core/clock.js';
+import { PermitWait } from '../core/permit-wait.js';
 import type { RateLimitPolicy } from '../policies/rate-limit/index.js';
 import type { LimitInForce } from './response-headers.js';
 
 type RequestKey = (context: ExecutionContext) => string | undefined;
 type Skip = (context: ExecutionContext) => boolean;
-type Taken = Awaited<ReturnType<RateLimitPolicy['enter']>>;
+type Taken = Exclude<ReturnType<RateLimitPolicy['enter']>, PermitWait<unknown>>;
 
 /**
  * Takes a request's share of each limit; at once, unless one lets it wait. Where one refuses, the others get theirs back.
@@ -57,8 +58,8 @@ class RequestLimits {
     const key = by(this.context);
     if (key === undefined) return undefined;
     const share = policy.enter(new Call(nothing, undefined, [this.context], { key }), this.clock.now());
-    if (share instanceof Promise) {
-      return share.then((granted) => {
+    if (share instanceof PermitWait) {
+      return share.asPromise().then((granted) => {
         this.taken.push({ policy, key, share: granted });
       });
     }

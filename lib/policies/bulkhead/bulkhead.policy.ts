@@ -5,6 +5,7 @@ import { announce, buildRejection, clockOf, type PolicyEnvironment } from '../..
 import { BulkheadFullError } from '../../core/errors.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
+import { PermitWait } from '../../core/permit-wait.js';
 import type { Guard, Policy } from '../../core/policy.js';
 import { describeValue, either } from '../../core/option-form.js';
 import {
@@ -57,7 +58,6 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
   readonly policy = this;
   readonly needsTime = 'never';
   readonly settlesWithMethod = true;
-  readonly mayWait = true;
   private readonly clock: Clock;
   private readonly slots: Slots;
   private readonly keyed = new Map<string, Slots>();
@@ -91,14 +91,14 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     return execute(this.alone, fn, options, this.clock);
   }
 
-  enter(call: Call): Slots | Promise<Slots> {
+  enter(call: Call): Slots | PermitWait<Slots> {
     const { settings } = this;
     const priority =
       call.options.priority ??
       (typeof settings.priority === 'function' ? settings.priority(call) : settings.priority);
     if (!isPriority(priority)) throw this.wrongPriority(priority);
     const entered = this.slotsOf(call).enter(call, priority);
-    if (!(entered instanceof Promise)) this.totalCalls++;
+    if (!(entered instanceof PermitWait)) this.totalCalls++;
     return entered;
   }
 

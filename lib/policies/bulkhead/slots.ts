@@ -45,8 +45,8 @@ export class Slots {
     return this.line.countByPriority();
   }
 
-  /** Takes a slot, now or when one is free; throws or rejects with the refusal. */
-  enter(call: Call, priority: Priority): Slots | Promise<Slots> {
+  /** Takes a slot, now or when one is free; throws the refusal or ends the wait with it. */
+  enter(call: Call, priority: Priority): Slots | Waiter<Slots> {
     const { settings } = this;
     if (settings.shedding !== undefined) {
       const threshold = priority === Priority.CRITICAL ? undefined : settings.shedding[priority];
@@ -86,7 +86,7 @@ export class Slots {
     return this.observer.refusal(reason, this);
   }
 
-  private queue(call: Call, priority: Priority): Promise<Slots> {
+  private queue(call: Call, priority: Priority): Waiter<Slots> {
     const { settings, clock, line } = this;
     const now = clock.now();
     if (line.size >= settings.maxQueue) {
@@ -99,7 +99,7 @@ export class Slots {
     line.add(waiter);
     clock.arm(waiter, now + settings.maxWaitMs);
     if (call.cancellable) call.onAbortAdd(waiter);
-    return waiter.granted;
+    return waiter;
   }
 
   private startWaiters(): void {

@@ -1,30 +1,23 @@
-import { type AbortListener, type Call, Priority } from '../../core/call.js';
-import { TimerEntry } from '../../core/timer-entry.js';
+import { type Call, Priority } from '../../core/call.js';
+import { PermitWait } from '../../core/permit-wait.js';
 
 const PRIORITIES = Priority.BACKGROUND + 1;
 
-/** A call that waits for a slot. Its own list node, timer and abort listener. */
-export class Waiter<P> extends TimerEntry implements AbortListener {
+/** A call that waits for a slot; its own list node. */
+export class Waiter<P> extends PermitWait<P> {
   before: Waiter<P> | undefined = undefined;
   after: Waiter<P> | undefined = undefined;
   /** Whether it is still in the line. */
   waiting = true;
   override keepAlive = true;
-  readonly granted: Promise<P>;
-  grant!: (permit: P) => void;
-  refuse!: (reason: unknown) => void;
 
   constructor(
-    readonly call: Call,
+    call: Call,
     readonly priority: Priority,
     readonly since: number,
     private readonly left: (waiter: Waiter<P>, why: 'waited' | 'aborted') => void,
   ) {
-    super();
-    this.granted = new Promise<P>((resolve, reject) => {
-      this.grant = resolve;
-      this.refuse = reject;
-    });
+    super(call);
   }
 
   onDue(): void {

@@ -5,6 +5,7 @@ import { announce, buildRejection, clockOf, type PolicyEnvironment } from '../..
 import { RateLimitExceededError, type RateLimitDecision } from '../../core/errors.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
+import type { PermitWait } from '../../core/permit-wait.js';
 import type { Guard, Policy } from '../../core/policy.js';
 import type { LimitAlgorithm } from './algorithm.js';
 import { KeyedStates } from './keyed-states.js';
@@ -51,14 +52,13 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   readonly kind = 'rateLimit';
   readonly policy = this;
   readonly needsTime = 'start';
-  readonly mayWait = true;
   private readonly clock: Clock;
   /** The frame of `execute`. */
   private alone: Next | undefined;
   private settings: RateLimitSettings;
   private algorithm: LimitAlgorithm<unknown>;
   private states: KeyedStates<unknown>;
-  private readonly lines = new Map<string, TurnLine>();
+  private readonly lines = new Map<string, TurnLine<Taken>>();
   private totalAllowed = 0;
   private totalRejected = 0;
   private overflowed = false;
@@ -128,7 +128,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     return decisionOf(this.algorithm, state, this.algorithm.waitMs(state, 1, now) === 0, 1, now);
   }
 
-  enter(call: Call, now: number): Taken | Promise<Taken> {
+  enter(call: Call, now: number): Taken | PermitWait<Taken> {
     const { settings } = this;
     const key = call.options.key ?? settings.key?.(call) ?? ALL;
     const cost =
@@ -228,7 +228,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   }
 
   /** Waits in line, if the turn can come in time; else refuses at once. */
-  private join(call: Call, place: string, cost: number, now: number): Promise<Taken> {
+  private join(call: Call, place: string, cost: number, now: number): PermitWait<Taken> {
     const { settings, algorithm } = this;
     const line = this.lines.get(place);
     const state = this.states.get(place);
@@ -238,17 +238,18 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
       this.totalRejected++;
       throw this.refusal(decisionOf(algorithm, state, false, cost, now, line?.cost));
     }
-    return (line ?? this.openLine(place)).join(call, cost).then((at) => {
-      this.totalAllowed++;
-      return { place, cost, at };
-    });
+    return (line ?? this.openLine(place)).join(call, cost);
   }
 
-  private openLine(place: string): TurnLine {
-    const line = new TurnLine(
+  private openLine(place: string): TurnLine<Taken> {
+    const line = new TurnLine<Taken>(
       this.clock,
       (cost, now) => this.take(place, cost, now),
       (cost, now) => this.waitMs(place, cost, now),
+      (cost, at) => {
+        this.totalAllowed++;
+        return { place, cost, at };
+      },
       (cost, now) => {
         this.totalRejected++;
         return this.refusal(decisionOf(this.algorithm, this.states.get(place), false, cost, now));
