@@ -1,5 +1,6 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
+import type { OnDrain } from '../draining/on-drain.js';
 import type {
   ActiveFault,
   ChaosMonkeyStats,
@@ -48,7 +49,7 @@ export interface ChaosServiceStats extends ExperimentStats {
  * @publicApi
  */
 @Injectable()
-export class ChaosService implements OnApplicationBootstrap, OnModuleDestroy {
+export class ChaosService implements OnApplicationBootstrap, OnDrain, OnModuleDestroy {
   /** Sends random faults; off unless enabled here or in the module's options. */
   readonly monkey: ChaosMonkey;
   private readonly laboratory: Laboratory;
@@ -67,12 +68,14 @@ export class ChaosService implements OnApplicationBootstrap, OnModuleDestroy {
     this.monkey.begin();
   }
 
-  /** Before servers close: they would wait for the calls that chaos keeps. */
+  /** A drain waits for calls under way, and need not for those that chaos keeps. */
+  onDrain(): void {
+    this.end();
+  }
+
+  /** Before servers close, which wait as well. */
   onModuleDestroy(): void {
-    this.monkey.disable();
-    this.laboratory.close('The application closes.');
-    this.clear();
-    for (const policy of this.runtime.policies.all('chaos').values()) policy.stop();
+    this.end();
   }
 
   /**
@@ -141,5 +144,12 @@ export class ChaosService implements OnApplicationBootstrap, OnModuleDestroy {
       chaosMonkeyEnabled: monkey.enabled,
       monkey,
     };
+  }
+
+  private end(): void {
+    this.monkey.disable();
+    this.laboratory.close('The application closes.');
+    this.clear();
+    for (const policy of this.runtime.policies.all('chaos').values()) policy.stop();
   }
 }

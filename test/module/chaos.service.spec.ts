@@ -10,6 +10,7 @@ import {
   ChaosService,
   CircuitBreaker,
   CircuitOpenError,
+  DrainingService,
   Fallback,
   getChaosToken,
   InjectChaos,
@@ -505,6 +506,18 @@ describe('ChaosService', () => {
 
     expect(await call).toBe('named');
     expect(clock.pending).toBe(0);
+  });
+
+  it('a drain lets calls go on that any chaos keeps', async () => {
+    const { app, chaos, clock, payments } = await start({ draining: { readinessDelay: 0 } });
+    chaos.start({ target: 'gateway', fault: 'timeout' });
+    const call = payments.charge();
+    await clock.advance(1);
+
+    app.get(DrainingService).start();
+
+    expect(await call).toBe('receipt');
+    expect(chaos.active()).toEqual([]);
   });
 
   it('nothing is hit where policies do not apply at all', async () => {
