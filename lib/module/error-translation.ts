@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import { HttpException, type ArgumentsHost } from '@nestjs/common';
 import { ChaosInjectedError, ResilienceError, type ResilienceErrorCode } from '../core/errors.js';
 
@@ -37,7 +38,7 @@ export function bodyOf(error: ResilienceError): ErrorBody {
   const status = error instanceof ChaosInjectedError ? (error.status ?? statusCode) : statusCode;
   return {
     statusCode: status,
-    error: title,
+    error: status === statusCode ? title : (STATUS_CODES[status] ?? title),
     message,
     code,
     policy,

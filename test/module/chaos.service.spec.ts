@@ -24,6 +24,7 @@ import {
   type PolicyEvent,
   type ResilienceModuleOptions,
 } from '../../lib/index.js';
+import { bodyOf } from '../../lib/module/error-translation.js';
 import { ManualClock, seededRandom } from '../../lib/testing/index.js';
 
 @Injectable()
@@ -231,6 +232,17 @@ describe('@Chaos', () => {
   });
 });
 
+describe('an injected status', () => {
+  it('CH-02 is what clients are told, in its own words', () => {
+    const bodies = [new ChaosInjectedError('no'), new ChaosInjectedError('no', undefined, 500)].map(bodyOf);
+
+    expect(bodies.map(({ statusCode, error }) => [statusCode, error])).toEqual([
+      [503, 'Service Unavailable'],
+      [500, 'Internal Server Error'],
+    ]);
+  });
+});
+
 describe('ChaosService', () => {
   it('CH-02 a fault joins every pipeline that holds a policy, and leaves the others alone', async () => {
     const { chaos, payments } = await start();
@@ -321,6 +333,10 @@ describe('ChaosService', () => {
     breaker.disable('by hand');
     third.stop();
     expect(breaker.state).toBe('disabled');
+    const fourth = chaos.start({ target: 'gateway', fault: 'circuit-open' });
+    breaker.forceOpen('maintenance');
+    fourth.stop();
+    expect([breaker.state, breaker.stats().reason]).toEqual(['forced-open', 'maintenance']);
   });
 
   it('CH-02 a tripped circuit for some calls is an error of each', async () => {

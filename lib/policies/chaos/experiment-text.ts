@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/duration.js';
-import type { ExperimentReport, Observation } from './experiment.js';
+import type { ExperimentReport, Observation } from './experiment-report.js';
 import type { GameDayReport } from './game-day.js';
 
 /** A report for people. @publicApi */

@@ -2,86 +2,26 @@ import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
 import { announce, clockOf } from '../../core/environment.js';
 import { refuseProblems } from '../../core/option-table.js';
-import { DEFAULT_RADIUS, type BlastRadius } from './blast-radius.js';
+import { DEFAULT_RADIUS } from './blast-radius.js';
 import {
   experimentProblems,
   experimentSettings,
   type ExperimentOptions,
   type ExperimentSettings,
 } from './experiment.options.js';
-import type { ChaosFault } from './fault.js';
-import type { ActiveFault, FaultInjector } from './fault-injector.js';
+import {
+  EXPERIMENT_TRANSITIONS,
+  type ExperimentPhase,
+  type ExperimentReport,
+  type ExperimentState,
+  type Observation,
+} from './experiment-report.js';
+import type { FaultInjector } from './fault-injector.js';
+import type { ActiveFault } from './live-fault.js';
 import { crossing, nameOfMetric, readMetric } from './metric.js';
 import { Pause } from './pause.js';
 import type { ChaosEnvironment } from './permission.js';
-
-/**
- * - `scheduled`: made, and not begun;
- * - `running`: from its first look on;
- * - `completed`: it went to its end; whether the hypothesis held is in `validated`;
- * - `aborted`: it was unsteady before, a number went too far, a check failed, or somebody stopped it;
- * - `failed`: its faults could not be injected.
- *
- * @publicApi
- */
-export type ExperimentState = 'scheduled' | 'running' | 'completed' | 'failed' | 'aborted';
-
-const TRANSITIONS: Readonly<Record<ExperimentState, readonly ExperimentState[]>> = {
-  scheduled: ['running', 'aborted'],
-  running: ['completed', 'failed', 'aborted'],
-  completed: [],
-  failed: [],
-  aborted: [],
-};
-
-/** When a look was taken. @publicApi */
-export type ExperimentPhase = 'before' | 'during' | 'after';
-
-/** One look at the system. @publicApi */
-export interface Observation {
-  readonly phase: ExperimentPhase;
-  /** ISO time stamp. */
-  readonly at: string;
-  /** Since the experiment began. */
-  readonly elapsedMs: number;
-  /** The steady state, or the metric. */
-  readonly name: string;
-  /** Whether it was as it must be; of a steady state, within its tolerance. */
-  readonly ok: boolean;
-  /** What was seen. */
-  readonly value?: number | boolean;
-  readonly message?: string;
-}
-
-/** What one fault of an experiment did. @publicApi */
-export interface InjectedFaultReport {
-  readonly name: string;
-  readonly fault: ChaosFault;
-  readonly targets: readonly string[];
-  readonly ratePercent: number;
-  readonly totalCalls: number;
-  readonly totalInjected: number;
-}
-
-/** What an experiment was, and what came of it; can be written as JSON. @publicApi */
-export interface ExperimentReport {
-  readonly name: string;
-  readonly hypothesis: string | undefined;
-  readonly state: ExperimentState;
-  /** Why it failed or was aborted. */
-  readonly reason: string | undefined;
-  /** Whether the steady state held throughout; `undefined` unless it was completed. */
-  readonly validated: boolean | undefined;
-  readonly blastRadius: BlastRadius;
-  readonly approvedBy: string | undefined;
-  /** ISO time stamps. */
-  readonly scheduledFor: string | undefined;
-  readonly startedAt: string | undefined;
-  readonly endedAt: string | undefined;
-  readonly durationMs: number | undefined;
-  readonly faults: readonly InjectedFaultReport[];
-  readonly observations: readonly Observation[];
-}
+import { sample, shareOf, type Steady } from './steady-state.js';
 
 /** What experiments work with. */
 export interface ExperimentParts {
@@ -93,8 +33,6 @@ export interface ExperimentParts {
 
 /** Ends an experiment before its time. */
 class Abortion extends Error {}
-
-type Steady = ExperimentSettings['steadyState'][number];
 
 /**
  * Finds out whether a system stays steady under faults: looks at the steady state, injects, goes on looking, takes the
@@ -148,7 +86,7 @@ export class Experiment {
 
   /** Ends it, and its faults at once; false where it had ended already. */
   abort(reason = 'It was aborted by hand.'): boolean {
-    if (TRANSITIONS[this.current].length === 0) return false;
+    if (EXPERIMENT_TRANSITIONS[this.current].length === 0) return false;
     this.pause.stop(new Abortion(reason));
     this.rollBack();
     // Not under way: nobody is there to hear of it.
@@ -306,12 +244,12 @@ export class Experiment {
 
   private enter(state: ExperimentState, reason?: string): void {
     const from = this.current;
-    if (!TRANSITIONS[from].includes(state)) {
+    if (!EXPERIMENT_TRANSITIONS[from].includes(state)) {
       throw new Error(`An experiment cannot go from ${from} to ${state}.`);
     }
     this.current = state;
     this.reason = reason;
-    if (TRANSITIONS[state].length === 0) {
+    if (EXPERIMENT_TRANSITIONS[state].length === 0) {
       this.endedWallTime = this.clock.wallTime();
       if (!Number.isNaN(this.startedAt)) this.durationMs = this.clock.now() - this.startedAt;
     }
@@ -321,21 +259,6 @@ export class Experiment {
     }));
     this.onChange(this);
   }
-}
-
-/** What a steady state shows now. */
-async function sample(state: Steady, stats: () => object): Promise<number | boolean | undefined> {
-  if (state.metric !== undefined) return readMetric(state.metric, stats);
-  const value: unknown = await state.check?.();
-  if (typeof value === 'boolean' || (typeof value === 'number' && value >= 0 && value <= 1)) return value;
-  throw new TypeError(`it must answer true, false or a share from 0 to 1, got ${String(value)}`);
-}
-
-/** In what share it holds; `undefined` where nobody can tell. */
-function shareOf(state: Steady, value: number | boolean | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  if (state.metric === undefined) return Number(value);
-  return crossing({ ...state, metric: state.metric }, value as number) === undefined ? 1 : 0;
 }
 
 function percent(share: number): string {

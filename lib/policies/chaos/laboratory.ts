@@ -1,12 +1,9 @@
 import { Ring } from '../../core/ring.js';
-import {
-  Experiment,
-  type ExperimentParts,
-  type ExperimentReport,
-  type ExperimentState,
-} from './experiment.js';
+import { Experiment, type ExperimentParts } from './experiment.js';
+import type { ExperimentReport, ExperimentState } from './experiment-report.js';
 import type { ExperimentOptions } from './experiment.options.js';
-import { GameDay, type GameDayOptions, type GameDayReport } from './game-day.js';
+import { GameDay, type GameDayReport } from './game-day.js';
+import type { GameDayOptions } from './game-day.options.js';
 
 /** So many that have ended are kept. */
 const KEPT = 100;

@@ -5,7 +5,8 @@ import { InvalidOptionsError, type OptionProblem } from '../../core/errors.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
 import { TimerEntry } from '../../core/timer-entry.js';
 import { CHAOS_FAULTS, pick, type ChaosFault } from './fault.js';
-import type { ActiveFault, FaultInjector } from './fault-injector.js';
+import type { FaultInjector } from './fault-injector.js';
+import type { ActiveFault } from './live-fault.js';
 import { TargetMatcher } from './fault-target.js';
 import { refusalOfChaos, type ChaosEnvironment } from './permission.js';
 

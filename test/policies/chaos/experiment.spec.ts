@@ -377,6 +377,24 @@ describe('Experiment', () => {
     });
   });
 
+  it('CH-04 its faults last no longer than it does, and may last less', async () => {
+    const { clock, laboratory, injector } = setUp();
+    const faults = [
+      { target: 'gateway', error: 500, duration: '5m', name: 'long' },
+      { target: 'Shop.search', error: 500, duration: '3s', name: 'short' },
+    ];
+    const running = laboratory.experiment(optionsOf({ faults })).run();
+    const active: string[][] = [];
+    for (const waitMs of [0, 5_000, 15_000]) {
+      await clock.advance(waitMs);
+      active.push(injector.active().map(({ name }) => name));
+    }
+    await clock.advance(5_000);
+
+    expect(active).toEqual([['long', 'short'], ['long'], []]);
+    expect(await running).toMatchObject({ state: 'completed', validated: true });
+  });
+
   it('CH-04 tells of its states', async () => {
     const { clock, laboratory, events } = setUp();
     const states: unknown[] = [];
