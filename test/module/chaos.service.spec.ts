@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { Observable, lastValueFrom, of } from 'rxjs';
+import { Observable, lastValueFrom, of, throwError } from 'rxjs';
 import {
   Bulkhead,
   Chaos,
@@ -56,6 +56,11 @@ class Payments {
   @Retry({ maxRetries: 1, baseDelay: 0 })
   prices(): Observable<number> {
     return of(1, 2, 3);
+  }
+
+  @Retry({ maxRetries: 1, baseDelay: 0 })
+  broken(): Observable<number> {
+    return throwError(() => new Error('down'));
   }
 }
 
@@ -280,7 +285,7 @@ describe('ChaosService', () => {
     ];
 
     expect(answers.map(isChaosInjected)).toEqual([true, true, false]);
-    expect(fault.targets).toHaveLength(4);
+    expect(fault.targets).toHaveLength(5);
     await clock.advance(6_000);
     expect(fault.endedBy).toBe('time');
     expect(chaos.active()).toEqual([]);
@@ -293,6 +298,9 @@ describe('ChaosService', () => {
     expect(await lastValueFrom(payments.prices())).toBe(-1);
     chaos.clear();
     expect(await lastValueFrom(payments.prices())).toBe(3);
+    // Also where an attempt before it was a stream that failed.
+    chaos.start({ target: 'Payments.broken', result: -2, every: 2 });
+    expect(await lastValueFrom(payments.broken())).toBe(-2);
   });
 
   it('CH-02 a tripped circuit is the breaker itself, and is put back', async () => {

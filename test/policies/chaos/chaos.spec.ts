@@ -348,6 +348,16 @@ describe('ChaosPolicy', () => {
     expect([runs(), chaos.stats().waiting, clock.pending]).toEqual([0, 0, 0]);
   });
 
+  it('an abort ends a wrong result that takes its time', async () => {
+    const { chaos, method } = setUp({ enabled: true, result: () => new Promise(() => undefined) });
+    const giveUp = new AbortController();
+    const call = chaos.execute(method, { signal: giveUp.signal });
+
+    giveUp.abort(new Error('enough'));
+
+    await expect(call).rejects.toThrow('enough');
+  });
+
   it('the other policies see a fault as the method’s own: breaker, retry, fallback and timeout', async () => {
     const { clock, chaos, method, runs } = setUp({ enabled: true, error: 503, firstCalls: 2 });
     const random = seededRandom(3);
