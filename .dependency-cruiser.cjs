@@ -38,6 +38,7 @@ module.exports = {
       from: { path: '^lib/(core|policies|pipeline)/' },
       to: {
         path: '^(node:)?(fs|net|http|https|http2|tls|dgram|dns|child_process|worker_threads|cluster)(/|$)',
+        dependencyTypesNot: ['type-only'],
       },
     },
     {

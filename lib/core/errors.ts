@@ -120,8 +120,11 @@ export class TimeoutExceededError extends ResilienceError {
   constructor(
     message: string,
     details?: ResilienceErrorDetails,
-    /** What ran out: one attempt's time, that of all attempts together, or the caller's deadline. */
-    readonly scope: 'attempt' | 'total' | 'deadline' = 'attempt',
+    /**
+     * What ran out: one attempt's time, that of all attempts together, the caller's deadline, or an HTTP client's time to
+     * connect or to read.
+     */
+    readonly scope: 'attempt' | 'total' | 'deadline' | 'connect' | 'read' = 'attempt',
     /** How long it was allowed to take. */
     readonly timeoutMs?: number,
   ) {

@@ -39,7 +39,7 @@ export abstract class PermitWait<P> extends TimerEntry implements AbortListener 
   /** The permit, for who has nothing else to do meanwhile. */
   asPromise(): Promise<P> {
     return new Promise((resolve, reject) => {
-      this.listen({ granted: resolve as (permit: unknown) => void, refused: reject });
+      this.listen({ granted: resolve, refused: reject });
     });
   }
 }

@@ -18,12 +18,18 @@ export interface AdaptiveTimeoutOptions {
 
 /** Options of a timeout. @publicApi */
 export interface TimeoutOptions {
-  /** What one attempt may take. Default 60 s; none where only `total` is given. */
+  /** What one attempt may take. Default: `request`, else 60 s; none where only `total` is given. */
   readonly duration?: Duration;
   /** What all attempts and the waits between them may take together. Default: no bound. */
   readonly total?: Duration;
   /** Follows what calls take, instead of a fixed duration. Default: off. */
   readonly adaptive?: AdaptiveTimeoutOptions | boolean;
+  /** For HTTP clients (see `TimeoutPolicy.http`): what a connection may take, TLS included. Default 3 s. */
+  readonly connect?: Duration;
+  /** For HTTP clients: how long a connection may be silent during a request. Default 30 s. */
+  readonly read?: Duration;
+  /** For HTTP clients: what one request may take. Default: `duration`, else 60 s. */
+  readonly request?: Duration;
   /** Of a method that returns an observable: what must happen in time. Default `complete`. */
   readonly until?: 'complete' | 'first';
 }
@@ -34,6 +40,7 @@ export interface TimeoutSettings {
   readonly durationMs: number | undefined;
   readonly totalMs: number | undefined;
   readonly adaptive: Required<AdaptiveResolved> | undefined;
+  readonly http: { readonly connectMs: number; readonly readMs: number; readonly requestMs: number };
   readonly untilFirst: boolean;
 }
 
@@ -49,10 +56,15 @@ interface Resolved {
   readonly duration?: number;
   readonly total?: number;
   readonly adaptive?: AdaptiveResolved | boolean;
+  readonly connect?: number;
+  readonly read?: number;
+  readonly request?: number;
   readonly until: 'complete' | 'first';
 }
 
 export const DEFAULT_TIMEOUT_MS = 60_000;
+const DEFAULT_CONNECT_MS = 3_000;
+const DEFAULT_READ_MS = 30_000;
 
 /** The options of an adaptive timeout, for validation and documentation. */
 export const adaptiveRows = [
@@ -95,7 +107,7 @@ export const timeoutTable = defineOptions<TimeoutOptions, Resolved>(
     name: 'duration',
     kind: 'duration',
     optional: true,
-    defaultText: "`'60s'`; none where only `total` is given",
+    defaultText: "`request`, else `'60s'`; none where only `total` is given",
     sentence: 'What one attempt may take.',
   },
   {
@@ -113,6 +125,27 @@ export const timeoutTable = defineOptions<TimeoutOptions, Resolved>(
     sentence: 'Follows what calls take, instead of a fixed duration.',
   },
   {
+    name: 'connect',
+    kind: 'duration',
+    optional: true,
+    defaultText: "`'3s'`",
+    sentence: 'For HTTP clients: what a connection may take, TLS included.',
+  },
+  {
+    name: 'read',
+    kind: 'duration',
+    optional: true,
+    defaultText: "`'30s'`",
+    sentence: 'For HTTP clients: how long a connection may be silent during a request.',
+  },
+  {
+    name: 'request',
+    kind: 'duration',
+    optional: true,
+    defaultText: "`duration`, else `'60s'`",
+    sentence: 'For HTTP clients: what one request may take.',
+  },
+  {
     name: 'until',
     kind: 'one-of',
     values: ['complete', 'first'],
@@ -126,7 +159,18 @@ export const timeoutTable = defineOptions<TimeoutOptions, Resolved>(
 export function timeoutProblems(options: TimeoutOptions, where: string): OptionProblem[] {
   const problems = checkOptions(timeoutTable, options, where);
   if (problems.length > 0) return problems;
-  const { durationMs, totalMs, adaptive } = settingsOf(options);
+  const { durationMs, totalMs, adaptive, http } = settingsOf(options);
+  for (const [option, ms] of [
+    ['connect', http.connectMs],
+    ['read', http.readMs],
+  ] as const) {
+    if (options[option] === undefined || ms <= http.requestMs) continue;
+    problems.push({
+      where,
+      option,
+      message: `"${option}" of ${ms} ms is above the ${http.requestMs} ms of the whole request.`,
+    });
+  }
   if (durationMs !== undefined && totalMs !== undefined && durationMs > totalMs) {
     problems.push({
       where,
@@ -158,13 +202,21 @@ function settingsOf(options: TimeoutOptions): TimeoutSettings {
       : given.adaptive === false
         ? undefined
         : given.adaptive;
-  const onlyTotal = given.total !== undefined && adaptive === undefined;
+  const forClients = given.connect !== undefined || given.read !== undefined;
+  const onlyTotal = given.total !== undefined && adaptive === undefined && !forClients;
   const durationMs =
     given.duration ??
+    given.request ??
     (onlyTotal ? undefined : Math.min(DEFAULT_TIMEOUT_MS, given.total ?? DEFAULT_TIMEOUT_MS));
+  const requestMs = given.request ?? durationMs ?? given.total ?? DEFAULT_TIMEOUT_MS;
   return {
     durationMs,
     totalMs: given.total,
+    http: {
+      connectMs: given.connect ?? Math.min(DEFAULT_CONNECT_MS, requestMs),
+      readMs: given.read ?? Math.min(DEFAULT_READ_MS, requestMs),
+      requestMs,
+    },
     adaptive: adaptive && { ...adaptive, max: adaptive.max ?? (durationMs as number) },
     untilFirst: given.until === 'first',
   };

@@ -10,6 +10,7 @@ import { execute } from '../../core/execute.js';
 
 import type { Guard, Policy } from '../../core/policy.js';
 import { AdaptiveTimeout, type AdaptiveTimeoutStats } from './adaptive-timeout.js';
+import { HttpTimeouts, timeoutPhaseOf, type TimeoutPhase } from './http-timeouts.js';
 import { timeoutSettings, type TimeoutOptions, type TimeoutSettings } from './timeout.options.js';
 
 /** The numbers of a timeout. @publicApi */
@@ -24,6 +25,8 @@ export interface TimeoutStats {
   readonly timedOutAttempts: number;
   /** Whole calls that ran out of time. */
   readonly timedOutCalls: number;
+  /** Attempts by what ran out: an HTTP client's time to connect or to read, or the attempt's own. */
+  readonly timedOutByPhase: Readonly<Record<TimeoutPhase, number>>;
   /** With `adaptive`: what it follows. */
   readonly adaptive: AdaptiveTimeoutStats | undefined;
 }
@@ -51,6 +54,7 @@ export class TimeoutPolicy implements Policy {
   private totalAttempts = 0;
   private timedOutAttempts = 0;
   private timedOutCalls = 0;
+  private phases = { connect: 0, read: 0 };
   /** The frames of `execute`. */
   private alone: Next;
 
@@ -79,6 +83,11 @@ export class TimeoutPolicy implements Policy {
     return this.settings.totalMs;
   }
 
+  /** Configures HTTP clients with `connect`, `read` and `request`. */
+  get http(): HttpTimeouts {
+    return new HttpTimeouts(this.name, this.settings.http, this.clock);
+  }
+
   /**
    * Runs `fn` within the time.
    *
@@ -90,6 +99,7 @@ export class TimeoutPolicy implements Policy {
 
   reset(): void {
     this.totalAttempts = this.timedOutAttempts = this.timedOutCalls = 0;
+    this.phases = { connect: 0, read: 0 };
     this.adaptive?.reset();
   }
 
@@ -120,6 +130,7 @@ export class TimeoutPolicy implements Policy {
       totalAttempts: this.totalAttempts,
       timedOutAttempts: this.timedOutAttempts,
       timedOutCalls: this.timedOutCalls,
+      timedOutByPhase: { ...this.phases, request: this.timedOutAttempts },
       adaptive: adaptive?.stats(),
     };
   }
@@ -155,10 +166,11 @@ export class TimeoutPolicy implements Policy {
         return timer;
       },
       cancel: (timer) => timer?.settle(),
-      settle: (timer, _call, ok, _result, startedAt, endedAt) => {
+      settle: (timer, _call, ok, result, startedAt, endedAt) => {
         if (timer === undefined) return;
         timer.settle();
         if (timer.fired) this.timedOutAttempts++;
+        else if (!ok) this.notePhase(result);
         if (this.adaptive !== undefined && (ok || timer.fired)) this.adaptive.record(endedAt - startedAt);
       },
     };
@@ -182,6 +194,16 @@ export class TimeoutPolicy implements Policy {
         if (timer.fired && !ok) this.timedOutCalls++;
       },
     };
+  }
+
+  /** An attempt failed before its time was over: perhaps because its HTTP client ran out of one of its own. */
+  private notePhase(error: unknown): void {
+    const phase = timeoutPhaseOf(error);
+    if (phase !== 'connect' && phase !== 'read') return;
+    this.phases[phase]++;
+    const { connectMs, readMs } = this.settings.http;
+    const limitMs = phase === 'connect' ? connectMs : readMs;
+    announce(this.environment, this, 'timed-out', () => ({ scope: phase, limitMs, error }));
   }
 
   private arm(call: Call, now: number, limitMs: number, scope: 'attempt' | 'total'): CallTimer {
