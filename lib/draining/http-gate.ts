@@ -90,6 +90,7 @@ export class HttpGate {
    */
   async disconnect(wait: (done: Promise<void>) => Promise<void>): Promise<void> {
     for (const server of this.servers) if (server.listening) server.close();
+    // Where HTTP/1 comes over an HTTP/2 server, nothing below reaches it.
     for (const response of this.underWay) if (isHttp1(response)) response.destroy();
     if (this.asides.size > 0) await wait(new Promise((resolve) => (this.whenAside = resolve)));
     for (const session of this.sessions) session.destroy();
