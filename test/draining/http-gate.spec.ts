@@ -339,10 +339,10 @@ describe.each(['Express', 'Fastify'])('requests on %s', (platform) => {
       { address: second, family: second === '::1' ? 6 : 4 },
     ];
     const { lookup: real } = dns;
-    const lookup = jest.spyOn(dns, 'lookup').mockImplementation(((host: string, ...rest: unknown[]) => {
+    const lookup = jest.spyOn(dns, 'lookup').mockImplementation((host: string, ...rest: unknown[]) => {
       if (rest.length === 1) return real(host, rest[0] as Parameters<typeof real>[1]);
       return (rest[1] as (error: null, addresses: object[]) => void)(null, found);
-    }) as never);
+    });
     await app.listen(0);
     lookup.mockRestore();
     const fastify = app.getHttpAdapter().getInstance() as {

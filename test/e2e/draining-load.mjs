@@ -69,4 +69,4 @@ async function balancer() {
 
 await Promise.all([balancer(), ...Array.from({ length: connections }, user)]);
 agent.destroy();
-console.log(JSON.stringify(seen));
+process.stdout.write(JSON.stringify(seen));
