@@ -13,11 +13,12 @@ import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import { scanProviders } from '../module/class-scan.js';
 import type { ResilienceRuntime } from '../module/resilience.runtime.js';
 import { probesOf } from './health-probe.decorator.js';
-import type { ProbeKind } from './probe.options.js';
+import type { ProbeKind, ProbeOptions } from './probe.options.js';
 import { Probe, type ProbeCheck, type ProbeResult } from './probe.js';
+import { HEALTH_OPTIONS, type HealthSettings } from './resilience-health.options.js';
 
 /** What answers call things that are no probes. */
-const RESERVED_NAMES = ['process', 'circuitBreakers', 'bulkheads', 'draining'];
+const RESERVED_NAMES = ['process', 'startup', 'circuitBreakers', 'bulkheads', 'draining'];
 
 /** A probe and what it asks. */
 export interface MonitoredProbe {
@@ -38,6 +39,7 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
   constructor(
     @Inject(RUNTIME_TOKEN) private readonly runtime: ResilienceRuntime,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(HEALTH_OPTIONS) private readonly settings: HealthSettings,
   ) {}
 
   /** @throws {@link InvalidOptionsError} with everything that is wrong with any probe. */
@@ -45,6 +47,9 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
     const problems: OptionProblem[] = [];
     const seen = new Set<object>();
     const names = new Set<string>(RESERVED_NAMES);
+    for (const { check, ...options } of this.settings.probes) {
+      this.declare(options, check, `probe ${JSON.stringify(options.name)}`, names, problems);
+    }
     for (const { instance, isSingle } of scanProviders(this.modules)) {
       if (typeof instance !== 'object' || instance === null || seen.has(instance)) continue;
       seen.add(instance);
@@ -55,20 +60,8 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
           problems.push({ where, message });
           continue;
         }
-        const name = options.name as string;
-        if (names.has(name)) {
-          const message = `"name" must be one that nothing else in a health answer has, got ${JSON.stringify(name)}.`;
-          problems.push({ where, option: 'name', message });
-        }
-        names.add(name);
-        try {
-          this.add(new Probe(options, { clock: this.runtime.clock }, where), (signal) =>
-            (instance as Record<string | symbol, ProbeCheck>)[key]!(signal),
-          );
-        } catch (error) {
-          if (!(error instanceof InvalidOptionsError)) throw error;
-          problems.push(...error.problems);
-        }
+        const check: ProbeCheck = (signal) => (instance as Record<string | symbol, ProbeCheck>)[key]!(signal);
+        this.declare(options, check, where, names, problems);
       }
     }
     if (problems.length > 0) throw new InvalidOptionsError(problems);
@@ -97,9 +90,35 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
     return this.probes.filter(({ probe }) => probe.settings.kind === kind);
   }
 
+  /** Whether every probe that readiness needs has answered, one way or the other. */
+  get hasStarted(): boolean {
+    return this.of('readiness').every(({ probe }) => probe.last !== undefined || !probe.settings.critical);
+  }
+
   /** Checks all probes of a kind now, and waits for their answers. */
   async checkNow(kind: ProbeKind): Promise<readonly ProbeResult[]> {
     return Promise.all(this.of(kind).map(({ probe, check }) => probe.check(check)));
+  }
+
+  private declare(
+    options: ProbeOptions,
+    check: ProbeCheck,
+    where: string,
+    names: Set<string>,
+    problems: OptionProblem[],
+  ): void {
+    const name = options.name as string;
+    if (names.has(name)) {
+      const message = `"name" must be one that nothing else in a health answer has, got ${JSON.stringify(name)}.`;
+      problems.push({ where, option: 'name', message });
+    }
+    names.add(name);
+    try {
+      this.add(new Probe(options, { clock: this.runtime.clock }, where), check);
+    } catch (error) {
+      if (!(error instanceof InvalidOptionsError)) throw error;
+      problems.push(...error.problems);
+    }
   }
 
   private run(monitored: MonitoredProbe): void {

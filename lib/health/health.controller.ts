@@ -1,5 +1,10 @@
-import { Controller, Get, Inject, Query, type Type } from '@nestjs/common';
-import { HealthCheck, HealthCheckService, type HealthCheckResult } from '@nestjs/terminus';
+import { Controller, Get, Inject, Query, UseInterceptors, type Type } from '@nestjs/common';
+import {
+  HealthCheck,
+  HealthCheckService,
+  HealthIndicatorService,
+  type HealthCheckResult,
+} from '@nestjs/terminus';
 import { DrainingService } from '../draining/draining.service.js';
 import { ResilienceService } from '../module/resilience.service.js';
 import {
@@ -7,19 +12,23 @@ import {
   CircuitBreakerHealthIndicator,
   DeepHealthIndicator,
   DrainingHealthIndicator,
-  HEALTH_OPTIONS,
   LivenessHealthIndicator,
   ReadinessHealthIndicator,
 } from './indicators.js';
-import { jsonReady } from './indicator-result.js';
-import type { HealthSettings } from './resilience-health.options.js';
+import { HealthMonitor } from './health-monitor.js';
+import { indicate, jsonReady } from './indicator-result.js';
+import { WholeAnswers } from './whole-answers.js';
+import { HEALTH_OPTIONS, type HealthSettings } from './resilience-health.options.js';
 
 /** The controller that answers below `path`, through Terminus. */
 export function createHealthController(path: string): Type {
   @Controller(path)
+  @UseInterceptors(WholeAnswers)
   class HealthController {
     constructor(
       @Inject(HealthCheckService) private readonly health: HealthCheckService,
+      @Inject(HealthIndicatorService) private readonly indicator: HealthIndicatorService,
+      @Inject(HealthMonitor) private readonly monitor: HealthMonitor,
       @Inject(LivenessHealthIndicator) private readonly liveness: LivenessHealthIndicator,
       @Inject(ReadinessHealthIndicator) private readonly readiness: ReadinessHealthIndicator,
       @Inject(DeepHealthIndicator) private readonly deep: DeepHealthIndicator,
@@ -30,7 +39,7 @@ export function createHealthController(path: string): Type {
       @Inject(ResilienceService) private readonly resilience: ResilienceService,
       @Inject(HEALTH_OPTIONS) private readonly settings: HealthSettings,
     ) {
-      for (const route of ['', 'live', 'ready', 'deep', 'resilience'])
+      for (const route of ['', 'live', 'ready', 'startup', 'deep', 'resilience'])
         draining.alwaysServe(`${path}/${route}`);
     }
 
@@ -55,7 +64,17 @@ export function createHealthController(path: string): Type {
       return this.health.check([() => this.liveness.check()]);
     }
 
-    /** For `readinessProbe` and `startupProbe`. */
+    /** For `startupProbe`: 503 until all that readiness needs has answered once, well or not. */
+    @Get('startup')
+    @HealthCheck()
+    startup(): Promise<HealthCheckResult> {
+      const started = this.monitor.hasStarted;
+      return this.health.check([
+        () => indicate(this.indicator, 'startup', started ? 'up' : 'down', { started }),
+      ]);
+    }
+
+    /** For `readinessProbe`. */
     @Get('ready')
     @HealthCheck()
     ready(): Promise<HealthCheckResult> {

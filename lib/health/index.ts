@@ -1,3 +1,15 @@
+export {
+  diskCheck,
+  eventLoopCheck,
+  heapCheck,
+  httpCheck,
+  portCheck,
+  redisCheck,
+  sqlCheck,
+  terminusCheck,
+  type RedisPinger,
+  type SqlRunner,
+} from './checks.js';
 export { HealthProbe } from './health-probe.decorator.js';
 export {
   BulkheadHealthIndicator,
@@ -7,7 +19,7 @@ export {
   LivenessHealthIndicator,
   ReadinessHealthIndicator,
 } from './indicators.js';
-export { Probe, type ProbeResult, type ProbeStatus } from './probe.js';
+export { Probe, type ProbeCheck, type ProbeResult, type ProbeStatus } from './probe.js';
 export type { ProbeKind, ProbeOptions } from './probe.options.js';
 export { ResilienceHealthModule } from './resilience-health.module.js';
-export type { ResilienceHealthOptions } from './resilience-health.options.js';
+export type { GivenProbe, ResilienceHealthOptions } from './resilience-health.options.js';

@@ -1,7 +1,6 @@
 import { getHeapStatistics } from 'node:v8';
 import { Inject, Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/terminus';
-import { sharedSymbol } from '../core/identity.js';
 import { suggest } from '../core/suggest.js';
 import { DrainingService } from '../draining/draining.service.js';
 import { ResilienceService } from '../module/resilience.service.js';
@@ -10,10 +9,7 @@ import { HealthMonitor } from './health-monitor.js';
 import { LoopDelay } from './loop-delay.js';
 import { indicate, type IndicatedStatus } from './indicator-result.js';
 import type { Probe } from './probe.js';
-import type { HealthSettings } from './resilience-health.options.js';
-
-/** Where the health module's options are provided. */
-export const HEALTH_OPTIONS = sharedSymbol('health-options');
+import { HEALTH_OPTIONS, type HealthSettings } from './resilience-health.options.js';
 
 /**
  * Whether the process itself works: its event loop and its heap, and the application's own liveness probes. Knows of no

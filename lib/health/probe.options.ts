@@ -38,8 +38,8 @@ export interface ProbeSettings {
   readonly critical: boolean;
 }
 
-/** The options of a probe, for validation and documentation. */
-export const probeTable = defineOptions<ProbeOptions, ProbeSettings>(
+/** The rows of the table below, for tables that have more. */
+export const probeRows = [
   {
     name: 'kind',
     kind: 'one-of',
@@ -79,4 +79,7 @@ export const probeTable = defineOptions<ProbeOptions, ProbeSettings>(
     default: true,
     sentence: 'Whether its failure makes the application unready; else it only degrades it.',
   },
-);
+] as const;
+
+/** The options of a probe, for validation and documentation. */
+export const probeTable = defineOptions<ProbeOptions, ProbeSettings>(...probeRows);

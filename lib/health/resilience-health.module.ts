@@ -8,11 +8,10 @@ import {
   CircuitBreakerHealthIndicator,
   DeepHealthIndicator,
   DrainingHealthIndicator,
-  HEALTH_OPTIONS,
   LivenessHealthIndicator,
   ReadinessHealthIndicator,
 } from './indicators.js';
-import { healthTable, type ResilienceHealthOptions } from './resilience-health.options.js';
+import { HEALTH_OPTIONS, healthTable, type ResilienceHealthOptions } from './resilience-health.options.js';
 
 const PROVIDED = [
   HealthMonitor,

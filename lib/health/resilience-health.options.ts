@@ -1,5 +1,17 @@
 import type { Duration } from '../core/duration.js';
+import { sharedSymbol } from '../core/identity.js';
 import { defineOptions } from '../core/option-table.js';
+import { probeRows, type ProbeOptions } from './probe.options.js';
+import type { ProbeCheck } from './probe.js';
+
+/** Where the health module's options are provided. */
+export const HEALTH_OPTIONS = sharedSymbol('health-options');
+
+/** A probe with what it checks, for those that need nothing injected. @publicApi */
+export interface GivenProbe extends ProbeOptions {
+  readonly name: string;
+  readonly check: ProbeCheck;
+}
 
 /** Options of `ResilienceHealthModule.register()`. @publicApi */
 export interface ResilienceHealthOptions {
@@ -11,6 +23,8 @@ export interface ResilienceHealthOptions {
   readonly maxEventLoopDelay?: Duration;
   /** A heap that is fuller, in percent of its limit, makes the process not live. Default 98. */
   readonly maxHeapPercent?: number;
+  /** Probes beside those of `@HealthProbe`. */
+  readonly probes?: readonly GivenProbe[];
 }
 
 /** The options as they are used. */
@@ -19,7 +33,15 @@ export interface HealthSettings {
   readonly openBreakers: 'degraded' | 'unready' | 'ignore';
   readonly maxEventLoopDelay: number;
   readonly maxHeapPercent: number;
+  readonly probes: readonly GivenProbe[];
 }
+
+const givenProbeTable = defineOptions<GivenProbe, object>(
+  ...probeRows.map((row) =>
+    row.name === 'name' ? { name: row.name, kind: row.kind, sentence: row.sentence } : row,
+  ),
+  { name: 'check', kind: 'function', sentence: 'What it checks.' },
+);
 
 /** The options of the health module, for validation and documentation. */
 export const healthTable = defineOptions<ResilienceHealthOptions, HealthSettings>(
@@ -43,5 +65,13 @@ export const healthTable = defineOptions<ResilienceHealthOptions, HealthSettings
     above: 0,
     default: 98,
     sentence: 'A heap that is fuller, in percent of its limit, makes the process not live.',
+  },
+  {
+    name: 'probes',
+    kind: 'list',
+    each: { kind: 'object', fields: givenProbeTable },
+    default: [],
+    defaultText: 'none',
+    sentence: 'Probes beside those of `@HealthProbe`, for which nothing has to be injected.',
   },
 );

@@ -20,6 +20,8 @@ import {
   ResilienceHealthModule,
   ResilienceModule,
   ResilienceService,
+  heapCheck,
+  type GivenProbe,
   type ResilienceHealthOptions,
 } from '../../lib/index.js';
 import { ManualClock } from '../../lib/testing/index.js';
@@ -144,6 +146,56 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
     statuses.push((await get('/health/ready')).status);
 
     expect(statuses).toEqual([200, 200, 503, 200]);
+  });
+
+  it('HL-02 startup is 503 until readiness knows of all that it needs, and 200 from then on, well or not', async () => {
+    let answer = (_works: boolean) => {};
+    const first = new Promise<boolean>((resolve) => (answer = resolve));
+    await start(undefined, [], (dependencies) => (dependencies.database = () => first));
+    expect((await get('/health/startup')).status).toBe(503);
+
+    answer(false);
+    await clock.advance(0);
+
+    expect((await get('/health/startup')).status).toBe(200);
+    await clock.advance(60_000);
+    expect((await get('/health/ready')).status).toBe(503);
+    expect((await get('/health/startup')).status).toBe(200);
+  });
+
+  it('HL-03 a health answer is never "not modified"', async () => {
+    await start();
+    const { headers } = await get('/health/ready');
+    const again = await fetch(`${url}/health/ready`, {
+      headers: { 'if-none-match': headers.get('etag') ?? '*', 'cache-control': 'max-age=60' },
+    });
+    expect(again.status).toBe(200);
+    expect(await again.json()).toMatchObject({ status: 'ok' });
+  });
+
+  it('HL-03 probes may be given to register(), with ready-made checks', async () => {
+    let works = false;
+    const probes = [
+      { kind: 'readiness', name: 'mail', graceFailures: 1, check: () => works },
+      { kind: 'liveness', name: 'heap', check: heapCheck(100) },
+    ] as const;
+    await start(ResilienceHealthModule.register({ probes }));
+    expect(at((await get('/health/ready')).body, 'error', 'mail', 'status')).toBe('down');
+    works = true;
+    await clock.advance(5_000);
+    expect(at((await get('/health/ready')).body, 'details', 'mail', 'status')).toBe('up');
+    expect(at((await get('/health/live')).body, 'details', 'heap', 'status')).toBe('up');
+  });
+
+  it('HL-03 refuses probes without a name or a check, and names that are taken, all at once', async () => {
+    expect(() =>
+      ResilienceHealthModule.register({ probes: [{ kind: 'deep' } as unknown as GivenProbe] }),
+    ).toThrow(/probes.*name[^]*probes.*check/);
+    const probes = ['database', 'process'].map(
+      (name) => ({ kind: 'deep', name, check: () => true }) as const,
+    );
+    const starting = start(ResilienceHealthModule.register({ probes }));
+    await expect(starting).rejects.toThrow(/"database"[^]*"process"|"process"[^]*"database"/);
   });
 
   it('HL-03 probes run on their interval and not on requests, and stop with the application', async () => {
