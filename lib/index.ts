@@ -3,7 +3,13 @@ export type { Clock, RandomSource } from './core/clock.js';
 export type { Duration } from './core/duration.js';
 export type { PolicyEnvironment } from './core/environment.js';
 export * from './core/errors.js';
-export { EventHub, type PolicyEvent, type PolicyEventListener } from './core/events.js';
+export {
+  EventHub,
+  type EventKind,
+  type EventSelection,
+  type PolicyEvent,
+  type PolicyEventListener,
+} from './core/events.js';
 export type { Matcher, MatcherFields, MatcherPart } from './core/matcher.js';
 export type { Policy, PolicyKind } from './core/policy.js';
 export { SystemClock } from './core/system-clock.js';

@@ -16,7 +16,7 @@ export interface PolicyEnvironment {
   readonly stackTraces?: boolean | undefined;
 }
 
-export const clockOf = (environment: PolicyEnvironment | undefined): Clock =>
+export const clockOf = (environment: Pick<PolicyEnvironment, 'clock'> | undefined): Clock =>
   environment?.clock ?? systemClock;
 
 export const randomOf = (environment: PolicyEnvironment | undefined): RandomSource =>
@@ -30,7 +30,7 @@ export function buildRejection<E extends Error>(
   return environment?.stackTraces === true ? build() : withoutStack(build);
 }
 
-/** Tells whoever listens what has happened to a policy. Nothing is built, and no clock read, where nobody does. */
+/** Tells whoever listens what has happened to a policy. Nothing is built, and no clock read, where nobody wants it. */
 export function announce(
   environment: PolicyEnvironment | undefined,
   { kind, name }: Pick<Policy, 'kind' | 'name'>,
@@ -38,7 +38,7 @@ export function announce(
   details?: () => Readonly<Record<string, unknown>>,
 ): void {
   const events = environment?.events;
-  if (events?.active !== true) return;
+  if (events?.active !== true || !events.wants(kind, type)) return;
   const event = { kind, policy: name, type, at: clockOf(environment).now() };
   events.emit(details === undefined ? event : { ...event, details: details() });
 }

@@ -1,9 +1,12 @@
 import type { PolicyKind } from './policy.js';
+import { isThenable } from './property.js';
+
+/** Whom events speak of: `draining` of the application as a whole. @publicApi */
+export type EventKind = PolicyKind | 'draining';
 
 /** Something that happened to a policy. @publicApi */
 export interface PolicyEvent {
-  /** `draining` speaks of the application as a whole. */
-  readonly kind: PolicyKind | 'draining';
+  readonly kind: EventKind;
   readonly policy: string;
   /** What happened, e.g. `opened`, `rejected`, `retried`. */
   readonly type: string;
@@ -16,32 +19,61 @@ export interface PolicyEvent {
 /** A listener's answer is not awaited; what it throws is reported once and changes nothing. @publicApi */
 export type PolicyEventListener = (event: PolicyEvent) => unknown;
 
+/** Some types of events, by kind. @publicApi */
+export type EventSelection = { readonly [kind in EventKind]?: readonly string[] };
+
 /**
  * Delivers events in the order in which they happened, in a microtask of their own, so that a listener never runs inside
- * a policy's state change. Without a listener nothing is built: policies ask {@link EventHub.active} first.
+ * a policy's state change. What nobody wants is not built: policies ask {@link EventHub.wants} first.
+ *
+ * @publicApi
  */
 export class EventHub {
-  /** Whether anybody listens. */
+  /** Whether anybody listens to anything. */
   active = false;
-  private readonly listeners = new Set<PolicyEventListener>();
-  private readonly failed = new WeakSet<PolicyEventListener>();
+  private listeners: readonly Subscription[] = [];
+  private witnesses: readonly Subscription[] = [];
   private pending: PolicyEvent[] = [];
 
   constructor(private readonly onListenerError: (error: unknown) => void = defaultReport) {}
 
-  /** Adds a listener; returns what removes it. */
-  listen(listener: PolicyEventListener): () => void {
-    this.listeners.add(listener);
-    this.active = true;
-    return () => {
-      this.listeners.delete(listener);
-      this.active = this.listeners.size > 0;
-    };
+  /**
+   * Adds a listener; returns what removes it.
+   *
+   * @param only - The events that it wants; default all. Others stay as cheap as without it.
+   */
+  listen(listener: PolicyEventListener, only?: EventSelection): () => void {
+    const subscription = new Subscription(listener, only);
+    this.change([...this.listeners, subscription], this.witnesses);
+    return () => this.change(without(this.listeners, subscription), this.witnesses);
+  }
+
+  /**
+   * Adds a listener that is told at once, inside the state change and in the caller's asynchronous context; returns what
+   * removes it. For what reads that context, such as tracing: it must neither call policies nor take its time.
+   */
+  witness(listener: PolicyEventListener, only?: EventSelection): () => void {
+    const subscription = new Subscription(listener, only);
+    this.change(this.listeners, [...this.witnesses, subscription]);
+    return () => this.change(this.listeners, without(this.witnesses, subscription));
+  }
+
+  /** Whether anybody listens to events of this type. */
+  wants(kind: EventKind, type: string): boolean {
+    return this.active && (isWanted(this.listeners, kind, type) || isWanted(this.witnesses, kind, type));
   }
 
   emit(event: PolicyEvent): void {
     if (!this.active) return;
+    for (const witness of this.witnesses) this.tell(witness, event);
+    if (!isWanted(this.listeners, event.kind, event.type)) return;
     if (this.pending.push(event) === 1) queueMicrotask(() => this.deliver());
+  }
+
+  private change(listeners: readonly Subscription[], witnesses: readonly Subscription[]): void {
+    this.listeners = listeners;
+    this.witnesses = witnesses;
+    this.active = listeners.length + witnesses.length > 0;
   }
 
   private deliver(): void {
@@ -50,19 +82,44 @@ export class EventHub {
     for (const event of events) for (const listener of this.listeners) this.tell(listener, event);
   }
 
-  private tell(listener: PolicyEventListener, event: PolicyEvent): void {
+  private tell(subscription: Subscription, event: PolicyEvent): void {
+    if (!subscription.wants(event.kind, event.type)) return;
     const failed = (error: unknown) => {
-      if (this.failed.has(listener)) return;
-      this.failed.add(listener);
+      if (subscription.failed) return;
+      subscription.failed = true;
       this.onListenerError(error);
     };
     try {
-      const answer = listener(event);
-      if (answer instanceof Promise) answer.catch(failed);
+      const answer = subscription.listener(event);
+      if (isThenable(answer)) Promise.resolve(answer).catch(failed);
     } catch (error) {
       failed(error);
     }
   }
+}
+
+/** A listener, and what it wants. */
+class Subscription {
+  /** Whether its failure was reported: once is enough. */
+  failed = false;
+
+  constructor(
+    readonly listener: PolicyEventListener,
+    private readonly only: EventSelection | undefined,
+  ) {}
+
+  wants(kind: EventKind, type: string): boolean {
+    return this.only === undefined || this.only[kind]?.includes(type) === true;
+  }
+}
+
+function isWanted(subscriptions: readonly Subscription[], kind: EventKind, type: string): boolean {
+  for (const subscription of subscriptions) if (subscription.wants(kind, type)) return true;
+  return false;
+}
+
+function without(subscriptions: readonly Subscription[], one: Subscription): readonly Subscription[] {
+  return subscriptions.filter((other) => other !== one);
 }
 
 function defaultReport(error: unknown): void {

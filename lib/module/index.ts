@@ -1,5 +1,8 @@
 export type { ChaosModuleOptions } from './chaos-module.options.js';
 export { ChaosService, type ChaosServiceStats } from './chaos.service.js';
+export type { EventType, PolicyEventDetails, PolicyEventOf } from './events/event-catalogue.js';
+export { EventLog, type LoggedError, type LoggedEvent, type LoggedValue } from './events/event-log.js';
+export type { EventChoice, EventOptions } from './events/events.options.js';
 export type { ErrorBody } from './error-translation.js';
 export { ResilienceExceptionFilter } from './resilience-exception.filter.js';
 export type {

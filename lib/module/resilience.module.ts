@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import {
   ConfigurableModuleBuilder,
   Inject,
@@ -21,6 +22,8 @@ import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import { DrainingService } from '../draining/draining.service.js';
 import { ChaosService } from './chaos.service.js';
 import { drainingProvider } from './draining.provider.js';
+import { EventLog } from './events/event-log.js';
+import { eventProviders } from './events/events.providers.js';
 import { FeaturePolicies } from './feature-policies.js';
 import { InstanceBinder } from './instance-binder.js';
 import { NAMED_KINDS, POLICY_KINDS } from './policy-kinds.js';
@@ -98,8 +101,8 @@ export class ResilienceModule
   configure(consumer: MiddlewareConsumer): void {
     const { context } = this.runtime;
     if (context === undefined) return;
-    const open = (_request: unknown, response: ResponseLike, next: () => void) =>
-      context.open(response.raw ?? response, next);
+    const open = (request: Pick<IncomingMessage, 'headers'>, response: ResponseLike, next: () => void) =>
+      context.open(request.headers, response.raw ?? response, next);
     consumer.apply(open).forRoutes('{*path}');
   }
 
@@ -173,6 +176,7 @@ function complete(definition: DynamicModule, names: () => readonly PolicyName[])
     ResilienceService,
     ChaosService,
     drainingProvider(OPTIONS_TOKEN),
+    ...eventProviders(OPTIONS_TOKEN),
     { provide: APP_FILTER, useClass: ResilienceExceptionFilter },
   ];
   return {
@@ -186,6 +190,7 @@ function complete(definition: DynamicModule, names: () => readonly PolicyName[])
         ResilienceService,
         ChaosService,
         DrainingService,
+        EventLog,
         ...providersOf(names()).map((provider) => tokenOf(provider)),
       ];
     },

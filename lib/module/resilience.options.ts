@@ -13,6 +13,7 @@ import type { TimeoutOptions } from '../policies/timeout/index.js';
 import type { RateLimitDecoratorOptions } from '../decorators/decorator-types.js';
 import { chaosModuleTable, type ChaosModuleOptions } from './chaos-module.options.js';
 import { drainingTable, type DrainingOptions } from '../draining/draining.options.js';
+import { eventsTable, type EventOptions } from './events/events.options.js';
 
 /** Policies by name, per kind. @publicApi */
 export interface NamedPolicies {
@@ -50,6 +51,16 @@ export interface HttpOptions {
   readonly rateLimitHeaders?: 'standard' | 'legacy' | 'both' | 'none';
 }
 
+/** Options of the context of a request. @publicApi */
+export interface RequestContextOptions {
+  /**
+   * The header in which services tell each other how many milliseconds they still wait, e.g. `x-request-timeout-ms`: read
+   * from requests, where it can only shorten what calls may take, and written by `ResilienceService.deadlineHeaders()`.
+   * Default: none. Only for callers that you trust: calls that they cut short count as failures.
+   */
+  readonly deadlineHeader?: string;
+}
+
 /** Options of `ResilienceModule.forRoot()`. @publicApi */
 export interface ResilienceModuleOptions extends NamedPolicies {
   readonly defaults?: PolicyDefaults;
@@ -59,12 +70,15 @@ export interface ResilienceModuleOptions extends NamedPolicies {
   readonly enabled?: boolean;
   /**
    * Opens a context per HTTP request: deadlines reach nested calls, and an answer that a fallback served anywhere below
-   * says so. Default false: it makes every await dearer below Node 24.
+   * says so. With options also how deadlines travel between services. Default false: it makes every await dearer below
+   * Node 24.
    */
-  readonly requestContext?: boolean;
+  readonly requestContext?: boolean | RequestContextOptions;
   readonly http?: HttpOptions;
   /** How the application drains before it closes; `enableGracefulShutdown(app)` in main.ts ties it to signals. */
   readonly draining?: DrainingOptions;
+  /** Where events go: what the event log keeps, Nest's log, `EventEmitter2`. */
+  readonly events?: EventOptions;
   /** Whether chaos may run in production, and the chaos monkey. */
   readonly chaos?: ChaosModuleOptions;
   /** Whether rejections capture a stack. Default false: that is most of their price. */
@@ -76,6 +90,17 @@ export interface ResilienceModuleOptions extends NamedPolicies {
   /** Default: `Math.random`. */
   readonly random?: RandomSource;
 }
+
+const requestContextTable = defineOptions<RequestContextOptions, RequestContextOptions>({
+  name: 'deadlineHeader',
+  kind: 'string',
+  optional: true,
+  sentence: 'The header in which services tell each other how many milliseconds they still wait.',
+  check: (value) =>
+    /^[\w-]+$/.test(String(value))
+      ? undefined
+      : `"requestContext.deadlineHeader" must be the name of a header, of letters, digits, "-" and "_", got ${describeValue(value)}.`,
+});
 
 const httpTable = defineOptions<HttpOptions>(
   {
@@ -151,6 +176,7 @@ export const moduleTable = defineOptions<ResilienceModuleOptions>(
   {
     name: 'requestContext',
     kind: 'boolean',
+    or: [{ kind: 'object', fields: requestContextTable }],
     default: false,
     sentence: 'Opens a context per request: deadlines reach nested calls, and degraded answers say so.',
   },
@@ -167,6 +193,13 @@ export const moduleTable = defineOptions<ResilienceModuleOptions>(
     fields: drainingTable,
     default: {},
     sentence: 'How the application drains before it closes.',
+  },
+  {
+    name: 'events',
+    kind: 'object',
+    fields: eventsTable,
+    default: {},
+    sentence: "Where events go: what the event log keeps, Nest's log, `EventEmitter2`.",
   },
   {
     name: 'chaos',

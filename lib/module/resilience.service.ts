@@ -1,6 +1,6 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { Observable } from 'rxjs';
-import type { PolicyEvent } from '../core/events.js';
+import type { EventKind, PolicyEvent, PolicyEventListener } from '../core/events.js';
 import type { ResilientOptions } from '../decorators/resilient.options.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import type { Pipeline } from '../pipeline/index.js';
@@ -28,6 +28,7 @@ import type {
   RetryStats,
 } from '../policies/retry/index.js';
 import type { TimeoutOptions, TimeoutPolicy, TimeoutStats } from '../policies/timeout/index.js';
+import type { EventType, PolicyEventOf } from './events/event-catalogue.js';
 import {
   NAMED_KINDS,
   POLICY_KINDS,
@@ -136,9 +137,43 @@ export class ResilienceService {
     return this.runtime.pipeline(name, policies);
   }
 
+  /**
+   * Tells `listener` of one type of event; returns what ends that. It is told in order, after the state change; its answer
+   * is not awaited. Other types of events cost nothing for it.
+   *
+   * @example
+   * resilience.on('circuitBreaker', 'state-changed', ({ policy, details }) => page(`${policy} is ${details.to}`));
+   */
+  on<K extends EventKind, T extends EventType<K>>(
+    kind: K,
+    type: T,
+    listener: (event: PolicyEventOf<K, T>) => unknown,
+  ): () => void {
+    return this.runtime.events.listen(listener as PolicyEventListener, { [kind]: [type] });
+  }
+
   /** The policy of that name, if there is one; nothing is created. */
   find<K extends NamedKind>(kind: K, name: string): PolicyTypes[K] | undefined {
     return this.runtime.policies.find(kind, name);
+  }
+
+  /**
+   * How long the request and the protected call around the present code may still take, in milliseconds; `undefined`
+   * where nothing bounds them, and without `requestContext`.
+   */
+  remainingMs(): number | undefined {
+    return this.runtime.context?.remainingMs;
+  }
+
+  /**
+   * The header that tells the next service how long we wait for it, by `requestContext: { deadlineHeader }`; empty where
+   * nothing bounds the present code.
+   *
+   * @example
+   * await fetch(url, { signal, headers: { ...this.resilience.deadlineHeaders() } });
+   */
+  deadlineHeaders(): Record<string, string> {
+    return this.runtime.context?.deadlineHeaders() ?? {};
   }
 
   /** Puts a policy back to how it began; false where there is none of that name. */
