@@ -1,5 +1,6 @@
 import type { Clock, RandomSource } from '../core/clock.js';
 import type { OptionProblem } from '../core/errors.js';
+import { describeValue } from '../core/option-form.js';
 import { checkOptions, defineOptions } from '../core/option-table.js';
 import { orderProblems, type PipelineSlot } from '../pipeline/order.js';
 import type { BulkheadOptions } from '../policies/bulkhead/index.js';

@@ -77,7 +77,11 @@ export class ResilienceRuntime implements Runtime {
     writer: HeaderWriter,
   ) {
     this.clock = clockOf(options);
-    this.context = options.requestContext === true ? new RequestContext() : undefined;
+    const { requestContext = false } = options;
+    this.context =
+      requestContext === false
+        ? undefined
+        : new RequestContext(this.clock, requestContext === true ? {} : requestContext);
     this.headers = new ResponseHeaders(writer, options.http?.rateLimitHeaders ?? 'standard');
     this.policies = new PolicyRegistry(options.defaults ?? {}, options.maxPolicies ?? 10_000, {
       clock: this.clock,

@@ -4,6 +4,7 @@ import {
   CallSignal,
   Fallback,
   FallbackInterceptor,
+  ResilienceService,
   Timeout,
   TimeoutExceededError,
   TimeoutInterceptor,
@@ -42,7 +43,10 @@ class Orders {
   readonly inner = deferred<unknown>();
   readonly entered = deferred<void>();
 
-  constructor(private readonly warehouse: Warehouse) {}
+  constructor(
+    private readonly warehouse: Warehouse,
+    private readonly resilience: ResilienceService,
+  ) {}
 
   async stock(sku: string): Promise<string> {
     return this.warehouse.stock(sku);
@@ -55,6 +59,13 @@ class Orders {
   @Timeout({ duration: '2s', total: '20s', name: 'outer' })
   async slow(): Promise<never> {
     return this.nested();
+  }
+
+  /** What it would tell the next service. */
+  @Timeout('20s', { name: 'told' })
+  async told(): Promise<object> {
+    await Promise.resolve();
+    return { headers: this.resilience.deadlineHeaders(), remainingMs: this.resilience.remainingMs() };
   }
 
   @Timeout('2s', { name: 'streaming', returns: 'observable' })
@@ -95,6 +106,16 @@ class OrdersController {
     return this.orders.slow();
   }
 
+  @Get('told')
+  async told(): Promise<object> {
+    return this.orders.told();
+  }
+
+  @Get('unbounded')
+  async unbounded(): Promise<never> {
+    return this.orders.nested();
+  }
+
   @Get('slowly')
   slowly(): Observable<never> {
     return this.orders.slowly();
@@ -116,7 +137,7 @@ class OrdersController {
 const degraded = ({ headers }: Response) => [headers.get('x-degraded-mode'), headers.get('x-degraded-level')];
 
 describe.each(platforms)('the context of a request on %s', (_platform, create) => {
-  const start = async (requestContext: boolean) => {
+  const start = async (requestContext: boolean | { deadlineHeader: string }) => {
     const clock = new ManualClock();
     const module = moduleOf(
       { controllers: [OrdersController], providers: [Orders, Warehouse] },
@@ -197,5 +218,47 @@ describe.each(platforms)('the context of a request on %s', (_platform, create) =
     expect(inner).toBeInstanceOf(TimeoutExceededError);
     expect(clock.pending).toBe(0);
     await app.close();
+  });
+
+  describe('with a deadline header', () => {
+    const deadlineHeader = 'X-Request-Timeout-Ms';
+    const send = (url: string, value: string) => fetch(url, { headers: { [deadlineHeader]: value } });
+
+    it('TO-05 a deadline comes in by header and bounds all calls of the request', async () => {
+      const { app, clock, url } = await start({ deadlineHeader });
+      const orders = app.get(Orders);
+      const answer = send(`${url}/unbounded`, '700');
+      await orders.entered.promise;
+      await clock.advance(700);
+      expect((await answer).status).toBe(504);
+      expect(await orders.inner.promise).toMatchObject({ scope: 'deadline' });
+      expect(clock.pending).toBe(0);
+
+      expect((await send(`${url}/told`, '0')).status).toBe(504);
+      await app.close();
+    });
+
+    it('TO-05 what is left goes out by header: the least of what the request and the call may take', async () => {
+      const { app, url } = await start({ deadlineHeader });
+      const told = async (value: string) => (await send(`${url}/told`, value)).json();
+      expect(await told('700')).toEqual({ headers: { 'x-request-timeout-ms': '700' }, remainingMs: 700 });
+      const own = { headers: { 'x-request-timeout-ms': '20000' }, remainingMs: 20_000 };
+      expect(await told('90000')).toEqual(own);
+      for (const nonsense of ['-5', 'soon', '1e3', '']) expect(await told(nonsense)).toEqual(own);
+      await app.close();
+    });
+
+    it('TO-05 without that option the header says nothing, and none is written', async () => {
+      const { app, url } = await start(true);
+      const response = await send(`${url}/told`, '1');
+      expect(await response.json()).toEqual({ headers: {}, remainingMs: 20_000 });
+      await app.close();
+    });
+
+    it('TO-05 refuses a header that is none', async () => {
+      await expect(start({ deadlineHeader: 'x timeout' })).rejects.toThrow(
+        /deadlineHeader.*name of a header/,
+      );
+    });
   });
 });
