@@ -34,7 +34,7 @@ if (globalThis.gc === undefined) {
 
 const { measure } = await import('./rounds.mjs');
 const sections = [];
-for (const file of ['calls', 'queue', 'rate-limit']) {
+for (const file of ['calls', 'outage', 'queue', 'rate-limit', 'context']) {
   const { rows } = await import(`./${file}.bench.mjs`);
   for (const row of rows.filter(({ title }) => chosen(title))) {
     console.error(`measuring: ${row.title}`);
@@ -46,6 +46,12 @@ if (wanted.length === 0 || wanted.includes('bytes')) {
   const { weigh } = await import('./memory.bench.mjs');
   console.error('weighing');
   for (const row of await weigh()) sections.push(weightTable(row));
+}
+
+if (wanted.length === 0 || wanted.includes('idle')) {
+  const { idle } = await import('./idle.bench.mjs');
+  console.error('idling');
+  for (const row of await idle()) sections.push(weightTable(row));
 }
 
 if (wanted.length === 0 || wanted.includes('http')) {
@@ -96,7 +102,9 @@ function httpTable({ title, cases }) {
   return `## ${title}\n\nTarget: ${target}.\n\n| | requests/s | × bare | × an empty interceptor |\n| --- | ---: | ---: | ---: |\n${lines.join('\n')}\n`;
 }
 
-function weightTable({ title, target, cases }) {
-  const lines = cases.map(([name, bytes]) => `| ${name} | ${Math.round(bytes).toLocaleString('en')} |`);
-  return `## ${title}\n\nTarget: ${target}.\n\n| | bytes |\n| --- | ---: |\n${lines.join('\n')}\n`;
+function weightTable({ title, target, unit = 'bytes', cases }) {
+  const digits = unit === 'bytes' ? 0 : 2;
+  const shown = (value) => value.toLocaleString('en', { maximumFractionDigits: digits });
+  const lines = cases.map(([name, value]) => `| ${name} | ${shown(value)} |`);
+  return `## ${title}\n\nTarget: ${target}.\n\n| | ${unit} |\n| --- | ---: |\n${lines.join('\n')}\n`;
 }
