@@ -113,12 +113,20 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   decide(key: string = ALL, cost = 1): RateLimitDecision {
     this.checkCost(cost);
     const now = this.clock.now();
-    const place = this.states.placeOf(key, now);
-    const allowed = !this.lines.has(place) && this.take(place, cost, now);
-    if (allowed) this.totalAllowed++;
-    else this.totalRejected++;
-    const ahead = this.lines.get(place)?.cost;
-    return decisionOf(this.algorithm, this.states.get(place), allowed, cost, now, ahead);
+    const { states, algorithm } = this;
+    // Each look into a large map costs as much as the arithmetic: a known key is its own place.
+    let state = states.get(key);
+    const place = state === undefined ? states.placeOf(key, now) : key;
+    if (place !== key) state = states.get(place);
+    const line = this.lines.size === 0 ? undefined : this.lines.get(place);
+    const next = line === undefined ? algorithm.take(state, cost, now) : undefined;
+    if (next === undefined) {
+      this.totalRejected++;
+      return decisionOf(algorithm, state, false, cost, now, line?.cost);
+    }
+    states.set(place, next);
+    this.totalAllowed++;
+    return decisionOf(algorithm, next, true, cost, now);
   }
 
   /** What `key` has left, without taking anything. */
