@@ -3,6 +3,7 @@ import { Observable } from 'rxjs';
 import type { EventKind, PolicyEvent, PolicyEventListener } from '../core/events.js';
 import type { ResilientOptions } from '../decorators/resilient.options.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
+import { DrainingService, type DrainingStats } from '../draining/draining.service.js';
 import type { Pipeline } from '../pipeline/index.js';
 import type { BulkheadOptions, BulkheadPolicy, BulkheadStats } from '../policies/bulkhead/index.js';
 import type { ChaosOptions, ChaosPolicy, ChaosStats } from '../policies/chaos/index.js';
@@ -54,6 +55,7 @@ export interface ResilienceStats {
   readonly idempotencies: ByName<IdempotencyStats>;
   readonly hedges: ByName<HedgeStats>;
   readonly chaosPolicies: ByName<ChaosStats>;
+  readonly draining: DrainingStats;
 }
 
 /**
@@ -71,7 +73,10 @@ export class ResilienceService {
   /** What happens to all policies, in order per policy. Costs nothing without a subscriber. */
   readonly events$: Observable<PolicyEvent>;
 
-  constructor(@Inject(RUNTIME_TOKEN) private readonly runtime: ResilienceRuntime) {
+  constructor(
+    @Inject(RUNTIME_TOKEN) private readonly runtime: ResilienceRuntime,
+    @Inject(DrainingService) private readonly draining: DrainingService,
+  ) {
     this.events$ = new Observable((subscriber) => runtime.events.listen((event) => subscriber.next(event)));
   }
 
@@ -213,6 +218,7 @@ export class ResilienceService {
       return [POLICY_KINDS[kind].plural, Object.fromEntries(policies)] as const;
     });
     const timestamp = new Date(this.runtime.clock.wallTime()).toISOString();
-    return { timestamp, ...Object.fromEntries(byKind) } as unknown as ResilienceStats;
+    const draining = this.draining.stats();
+    return { timestamp, ...Object.fromEntries(byKind), draining } as unknown as ResilienceStats;
   }
 }

@@ -124,6 +124,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
   }
 
   reset(): void {
+    announce(this.environment, this, 'cleared');
     this.totalCalls = 0;
     this.rejectedBy = { full: 0, closed: 0, waited: 0, shed: 0, utilisation: 0 };
     this.waits = { count: 0, totalMs: 0, maxMs: 0 };

@@ -102,6 +102,7 @@ export class ChaosPolicy implements Policy, Driver {
   }
 
   reset(): void {
+    announce(this.environment, this, 'cleared');
     this.seen = this.totalCalls = this.totalInjected = this.totalReleased = 0;
     this.enabledAt = this.clock.now();
   }

@@ -153,6 +153,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   }
 
   reset(): void {
+    announce(this.environment, this, 'cleared');
     this.keyed?.clear();
     this.manualState = undefined;
     this.circuit.set('closed', 'reset');

@@ -223,6 +223,7 @@ export class FallbackChain implements Policy, Driver {
   }
 
   reset(): void {
+    announce(this.environment, this, 'cleared');
     this.totalCalls = this.degradedCalls = this.exhaustedCalls = 0;
     for (const level of [this.method, ...this.ordered]) {
       level.answered = level.failed = level.totalMs = 0;
@@ -323,6 +324,7 @@ export class FallbackChain implements Policy, Driver {
   }
 
   private exhausted(errors: readonly unknown[]): FallbackExhaustedError {
+    announce(this.environment, this, 'exhausted', () => ({ error: errors[0] }));
     const message = `All ${errors.length} levels of fallback "${this.name}" failed.`;
     const retryAfterMs = retryAfterMsOf(errors[0], this.clock.wallTime());
     return new FallbackExhaustedError(message, errors, {

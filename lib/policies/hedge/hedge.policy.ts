@@ -83,6 +83,7 @@ export class HedgePolicy implements Policy, Driver {
   }
 
   reset(): void {
+    announce(this.environment, this, 'cleared');
     this.totalCalls = this.totalHedges = this.hedgeWins = this.totalSuppressed = 0;
     this.durations.clear();
   }

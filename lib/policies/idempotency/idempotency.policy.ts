@@ -104,9 +104,8 @@ export class IdempotencyPolicy implements Policy, Driver {
     if (key === undefined || key === '') {
       if (settings.onMissingKey === 'pass') return next(call);
       this.totals.totalMissingKeys++;
-      throw new IdempotencyKeyMissingError(`Idempotency "${this.name}" needs a key, and the call has none.`, {
-        policy: this.name,
-      });
+      const message = `Idempotency "${this.name}" needs a key, and the call has none.`;
+      throw this.refused(new IdempotencyKeyMissingError(message, { policy: this.name }));
     }
     const fingerprint = settings.fingerprint?.(call) ?? fingerprintOf(call.args);
     const flight = this.flights.get(key);
@@ -115,6 +114,7 @@ export class IdempotencyPolicy implements Policy, Driver {
   }
 
   reset(): void {
+    announce(this.environment, this, 'cleared');
     for (const total of Object.keys(this.totals)) this.totals[total as keyof typeof this.totals] = 0;
     if (this.store instanceof MemoryOnceStore) this.store.clear();
   }
@@ -253,13 +253,18 @@ export class IdempotencyPolicy implements Policy, Driver {
   private conflict(key: string, retryAfterMs?: number): IdempotencyConflictError {
     this.totals.totalConflicts++;
     const message = `Another call with the idempotency key ${JSON.stringify(key)} is still running.`;
-    return new IdempotencyConflictError(message, { policy: this.name, retryAfterMs });
+    return this.refused(new IdempotencyConflictError(message, { policy: this.name, retryAfterMs }));
   }
 
   private mismatch(key: string): IdempotencyMismatchError {
     this.totals.totalMismatches++;
     const message = `The idempotency key ${JSON.stringify(key)} was used before, with other arguments.`;
-    return new IdempotencyMismatchError(message, { policy: this.name });
+    return this.refused(new IdempotencyMismatchError(message, { policy: this.name }));
+  }
+
+  private refused<E extends Error>(error: E): E {
+    announce(this.environment, this, 'rejected', () => ({ error }));
+    return error;
   }
 }
 

@@ -168,6 +168,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   settle(): void {}
 
   reset(): void {
+    announce(this.environment, this, 'cleared');
     this.states.clear();
     for (const line of this.lines.values()) line.serve();
     this.totalAllowed = this.totalRejected = 0;

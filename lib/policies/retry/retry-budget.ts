@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import { clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import { announce, clockOf, type PolicyEnvironment } from '../../core/environment.js';
 import { formatDuration } from '../../core/duration.js';
 import { InvalidOptionsError, type OptionProblem } from '../../core/errors.js';
 import type { Policy } from '../../core/policy.js';
@@ -55,7 +55,7 @@ export class RetryBudget implements Policy {
   constructor(
     readonly name: string,
     private options: RetryBudgetOptions = {},
-    environment?: PolicyEnvironment,
+    private readonly environment?: PolicyEnvironment,
   ) {
     this.settings = retryBudgetSettings(options, `retry budget "${name}"`);
     this.clock = clockOf(environment);
@@ -96,6 +96,7 @@ export class RetryBudget implements Policy {
   }
 
   reset(): void {
+    announce(this.environment, this, 'cleared');
     this.meter = createMeter(this.settings);
     this.lastTakenAt = Number.NEGATIVE_INFINITY;
     this.totalRetries = this.totalRefused = 0;

@@ -93,6 +93,7 @@ export class RetryPolicy implements Policy, Repeater {
       budget.deposit(now);
       if (this.settings.onExhausted === 'fail-fast' && budget.exhausted) {
         this.budgetExhausted++;
+        this.tellExhausted(undefined);
         throw this.exhausted(undefined);
       }
     }
@@ -123,6 +124,7 @@ export class RetryPolicy implements Policy, Repeater {
       return delayMs;
     }
     this.budgetExhausted++;
+    this.tellExhausted(ok ? undefined : result);
     if (settings.onExhausted === 'throw') throw this.exhausted(ok ? undefined : result);
     if (!ok && typeof result === 'object' && result !== null) REFUSALS.byError.set(result, ++REFUSALS.count);
     return undefined;
@@ -143,6 +145,7 @@ export class RetryPolicy implements Policy, Repeater {
   }
 
   reset(): void {
+    announce(this.environment, this, 'cleared');
     this.totalCalls = this.running;
     this.totalRetries = this.successfulWithRetry = this.failedWithoutRetry = this.failedWithRetry = 0;
     this.budgetExhausted = 0;
@@ -212,6 +215,10 @@ export class RetryPolicy implements Policy, Repeater {
     const then = this.clock.now() + delayMs;
     if (call.deadline !== undefined && then >= call.deadline) return false;
     return maxElapsedMs === undefined || then - begunAt < maxElapsedMs;
+  }
+
+  private tellExhausted(error: unknown): void {
+    announce(this.environment, this, 'budget-exhausted', () => ({ error }));
   }
 
   private exhausted(cause: unknown): RetryBudgetExhaustedError {

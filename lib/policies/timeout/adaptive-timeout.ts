@@ -89,6 +89,7 @@ export class AdaptiveTimeout {
   /** The timeout for the next call, in milliseconds. */
   current(now = this.clock.now()): number {
     if (!this.estimated || this.fresh >= RECOMPUTE_SAMPLES || now - this.cachedAt >= RECOMPUTE_MS) {
+      this.estimated = this.samples.count(now) >= this.settings.minSamples;
       this.cachedMs = this.estimate(now);
       this.cachedAt = now;
       this.fresh = 0;
@@ -118,8 +119,7 @@ export class AdaptiveTimeout {
 
   private estimate(now: number): number {
     const { settings, samples } = this;
-    this.estimated = samples.count(now) >= settings.minSamples;
-    if (!this.estimated) return settings.durationMs;
+    if (samples.count(now) < settings.minSamples) return settings.durationMs;
     const observed = samples.percentile(settings.percentile, now) as number;
     return Math.min(settings.maxMs, Math.max(settings.minMs, observed * settings.multiplier));
   }

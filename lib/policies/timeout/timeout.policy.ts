@@ -20,8 +20,10 @@ export interface TimeoutStats {
   readonly currentTimeoutMs: number | undefined;
   readonly totalTimeoutMs: number | undefined;
   readonly adaptiveEnabled: boolean;
-  /** Attempts that were bounded, and those that ran out of time. */
+  /** Attempts that were bounded, and how they ended; of a timeout that bounds no attempts, whole calls. */
   readonly totalAttempts: number;
+  readonly successfulAttempts: number;
+  readonly failedAttempts: number;
   readonly timedOutAttempts: number;
   /** Whole calls that ran out of time. */
   readonly timedOutCalls: number;
@@ -52,6 +54,8 @@ export class TimeoutPolicy implements Policy {
   private settings: TimeoutSettings;
   private adaptive: AdaptiveTimeout | undefined;
   private totalAttempts = 0;
+  private successfulAttempts = 0;
+  private failedAttempts = 0;
   private timedOutAttempts = 0;
   private timedOutCalls = 0;
   private phases = { connect: 0, read: 0 };
@@ -98,7 +102,9 @@ export class TimeoutPolicy implements Policy {
   }
 
   reset(): void {
-    this.totalAttempts = this.timedOutAttempts = this.timedOutCalls = 0;
+    announce(this.environment, this, 'cleared');
+    this.totalAttempts = this.successfulAttempts = this.failedAttempts = 0;
+    this.timedOutAttempts = this.timedOutCalls = 0;
     this.phases = { connect: 0, read: 0 };
     this.adaptive?.reset();
   }
@@ -128,6 +134,8 @@ export class TimeoutPolicy implements Policy {
       totalTimeoutMs: settings.totalMs,
       adaptiveEnabled: adaptive !== undefined,
       totalAttempts: this.totalAttempts,
+      successfulAttempts: this.successfulAttempts,
+      failedAttempts: this.failedAttempts,
       timedOutAttempts: this.timedOutAttempts,
       timedOutCalls: this.timedOutCalls,
       timedOutByPhase: { ...this.phases, request: this.timedOutAttempts },
@@ -170,7 +178,11 @@ export class TimeoutPolicy implements Policy {
         if (timer === undefined) return;
         timer.settle();
         if (timer.fired) this.timedOutAttempts++;
-        else if (!ok) this.notePhase(result);
+        else if (ok) this.successfulAttempts++;
+        else {
+          this.failedAttempts++;
+          this.notePhase(result);
+        }
         if (this.adaptive !== undefined && (ok || timer.fired)) this.adaptive.record(endedAt - startedAt);
       },
     };
@@ -184,6 +196,7 @@ export class TimeoutPolicy implements Policy {
       enter: (call, now) => {
         const { totalMs } = this.settings;
         if (totalMs === undefined) return undefined;
+        if (!this.boundsAttempts) this.totalAttempts++;
         call.bound(now + totalMs);
         return this.arm(call, now, totalMs, 'total');
       },
@@ -192,6 +205,9 @@ export class TimeoutPolicy implements Policy {
         if (timer === undefined) return;
         timer.settle();
         if (timer.fired && !ok) this.timedOutCalls++;
+        else if (this.boundsAttempts) return;
+        else if (ok) this.successfulAttempts++;
+        else this.failedAttempts++;
       },
     };
   }
