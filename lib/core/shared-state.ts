@@ -1,0 +1,89 @@
+import type { OnceBegin } from './once-store.js';
+
+/**
+ * What a piece of shared state is about; together with the application's name it becomes a key. The subject (a user, a
+ * tenant) is hashed on its way, so that a store never sees it.
+ */
+export interface StateKey {
+  readonly kind: string;
+  readonly policy: string;
+  /** Which of a policy's keyed states; `''` where there is only one. */
+  readonly subject: string;
+}
+
+/** Units that are asked of a rate limit, in GCRA's terms. */
+export interface TakeRequest {
+  /** Microseconds between two units. */
+  readonly emissionUs: number;
+  /** How far ahead of time the units may be, in microseconds: the burst times `emissionUs`. */
+  readonly toleranceUs: number;
+  /** Units that would be welcome (a lease), and those below which none are of use. */
+  readonly want: number;
+  readonly min: number;
+}
+
+/** What a rate limit gave. */
+export interface TakeAnswer {
+  /** 0, or from `min` to `want`. */
+  readonly granted: number;
+  /** When `min` units could be there; 0 where they were. */
+  readonly retryAfterMs: number;
+  /** When all units are back. */
+  readonly resetMs: number;
+  /** Units that are left. */
+  readonly remaining: number;
+}
+
+/** Permits that an instance borrows in blocks, each block for one lease. */
+export interface SharedPermits {
+  /** Up to `want` more permits of `limit`; how many it got, and how many all instances hold now. */
+  acquire(
+    key: StateKey,
+    request: { readonly limit: number; readonly want: number; readonly leaseMs: number },
+  ): Promise<{ readonly granted: number; readonly held: number }>;
+  /** Keeps what this instance holds for another lease; how many that is, 0 where the lease was lost. */
+  renew(key: StateKey, leaseMs: number): Promise<number>;
+  /** Gives `count` permits back. */
+  release(key: StateKey, count: number): Promise<void>;
+}
+
+/** Remembers what has been done under a key, for all instances. Outcomes are text: the policy knows how to read them. */
+export interface SharedOnce {
+  begin(key: StateKey, fingerprint: string, leaseMs: number): Promise<SharedOnceBegin>;
+  /** Keeps the outcome; false where the lease was lost. */
+  complete(key: StateKey, fence: number, outcome: string, ttlMs: number): Promise<boolean>;
+  fail(key: StateKey, fence: number): Promise<void>;
+  beat(key: StateKey, fence: number, leaseMs: number): Promise<boolean>;
+}
+
+/** What {@link SharedOnce.begin} answers. */
+export type SharedOnceBegin =
+  Exclude<OnceBegin, { readonly kind: 'replay' }> | { readonly kind: 'replay'; readonly outcome: string };
+
+/** Values that instances share, each with its age. */
+export interface SharedCache {
+  get(key: StateKey): Promise<{ readonly value: string; readonly ageMs: number } | undefined>;
+  put(key: StateKey, value: string, ttlMs: number): Promise<void>;
+}
+
+/** How many instances there are. */
+export interface SharedPresence {
+  /** Says that this instance is alive for `ttlMs`; how many are. */
+  beat(ttlMs: number): Promise<number>;
+  leave(): Promise<void>;
+}
+
+/**
+ * State that several instances share. Every call may fail or take too long: who uses it decides from memory then.
+ * Nothing that was given up is applied later, and nothing is applied twice.
+ */
+export interface SharedState {
+  /** Takes units of a rate limit (GCRA). */
+  take(key: StateKey, request: TakeRequest): Promise<TakeAnswer>;
+  readonly permits: SharedPermits;
+  readonly once: SharedOnce;
+  readonly cache: SharedCache;
+  readonly presence: SharedPresence;
+  /** Lets go of what this instance holds. A client that was given is not closed. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,2 @@
+export { redisState, RedisState, type RedisStateOptions } from './redis-state.js';
+export type { IoredisLike, NodeRedisLike } from './drivers.js';

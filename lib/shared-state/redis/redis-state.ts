@@ -1,0 +1,230 @@
+import { createHash, randomUUID } from 'node:crypto';
+import type { Clock, RandomSource } from '../../core/clock.js';
+import { parseDuration, type Duration } from '../../core/duration.js';
+import { describeValue } from '../../core/option-form.js';
+import type {
+  SharedCache,
+  SharedOnce,
+  SharedOnceBegin,
+  SharedPermits,
+  SharedPresence,
+  SharedState,
+  StateKey,
+  TakeAnswer,
+  TakeRequest,
+} from '../../core/shared-state.js';
+import { systemClock } from '../../core/system-clock.js';
+import { StoreGuard, StoreLateError } from '../store-guard.js';
+import {
+  driverOf,
+  type IoredisLike,
+  type NodeRedisLike,
+  type ScriptArgument,
+  type ScriptReply,
+  type StoreDriver,
+} from './drivers.js';
+import type { Script } from './script.js';
+import {
+  ACQUIRE,
+  BEAT,
+  BEGIN,
+  CLOCK,
+  COMPLETE,
+  FAIL,
+  GET,
+  LEAVE,
+  PRESENT,
+  PUT,
+  RELEASE,
+  RENEW,
+  TAKE,
+} from './scripts.js';
+import { ServerClock } from './server-clock.js';
+
+/** Options of {@link redisState}. @publicApi */
+export interface RedisStateOptions {
+  /** The application's name: instances of the same name share state. */
+  readonly app: string;
+  /** What a call of the store may take before a policy decides from memory. Default 50 ms. */
+  readonly timeout?: Duration;
+  /** Called when the store is lost, and when it is back. */
+  readonly onChange?: (degraded: boolean, error: unknown) => void;
+  /** Default: the system's monotonic clock. */
+  readonly clock?: Clock;
+  /** Default: `Math.random`. */
+  readonly random?: RandomSource;
+}
+
+const US_PER_MS = 1_000;
+const NO_SUBJECT = { kind: 'fleet', policy: 'presence', subject: '' } as const;
+
+/**
+ * State that instances share through Redis (7 or newer) or Valkey (8 or newer), standalone or cluster. The client is
+ * yours: it is never configured and never closed.
+ *
+ * @throws TypeError where the client is none of `ioredis` or `redis`, or the name cannot be one.
+ *
+ * @example
+ * ResilienceModule.forRoot({ sharedState: redisState(new Redis(process.env.REDIS_URL), { app: 'shop' }) })
+ *
+ * @publicApi
+ */
+export function redisState(client: IoredisLike | NodeRedisLike, options: RedisStateOptions): RedisState {
+  return new RedisState(driverOf(client), options);
+}
+
+/** See {@link redisState}. @publicApi */
+export class RedisState implements SharedState {
+  readonly permits: SharedPermits;
+  readonly once: SharedOnce;
+  readonly cache: SharedCache;
+  readonly presence: SharedPresence;
+  /** Which instance this is. */
+  readonly owner = randomUUID();
+  private readonly clock: Clock;
+  private readonly serverClock = new ServerClock();
+  private readonly guard: StoreGuard;
+  private operations = 0;
+
+  constructor(
+    private readonly driver: StoreDriver,
+    private readonly options: RedisStateOptions,
+  ) {
+    const { app, timeout = 50 } = options;
+    if (typeof app !== 'string' || !/^[\w.-]{1,64}$/.test(app)) {
+      throw new TypeError(
+        `redisState: "app" must be a name of 1 to 64 letters, digits, ".", "-" and "_", got ${describeValue(app)}.`,
+      );
+    }
+    const timeoutMs = parseDuration(timeout);
+    if (timeoutMs === undefined || timeoutMs === 0) {
+      throw new TypeError(`redisState: "timeout" must be a duration above 0, got ${describeValue(timeout)}.`);
+    }
+    this.clock = options.clock ?? systemClock;
+    this.guard = new StoreGuard(
+      { timeoutMs, probe: () => this.syncClock(), ...(options.onChange && { onChange: options.onChange }) },
+      this.clock,
+      options.random ?? Math.random,
+    );
+    this.permits = this.createPermits();
+    this.once = this.createOnce();
+    this.cache = this.createCache();
+    this.presence = {
+      beat: async (ttlMs) => Number((await this.call(PRESENT, NO_SUBJECT, [this.owner, us(ttlMs)]))[2]),
+      leave: async () => void (await this.call(LEAVE, NO_SUBJECT, [this.owner])),
+    };
+  }
+
+  /** Whether the store is lost at the moment. */
+  get degraded(): boolean {
+    return this.guard.degraded;
+  }
+
+  async take(key: StateKey, request: TakeRequest, remainingMs?: number): Promise<TakeAnswer> {
+    const { emissionUs, toleranceUs, want, min } = request;
+    const [, , granted, retryUs, resetUs, remaining] = await this.call(
+      TAKE,
+      key,
+      [emissionUs, toleranceUs, want, min],
+      remainingMs,
+    );
+    return {
+      granted: Number(granted),
+      retryAfterMs: Number(retryUs) / US_PER_MS,
+      resetMs: Number(resetUs) / US_PER_MS,
+      remaining: Number(remaining),
+    };
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.presence.leave();
+    } catch {
+      // It expires by itself.
+    }
+    this.guard.close();
+  }
+
+  private createPermits(): SharedPermits {
+    const { owner } = this;
+    return {
+      acquire: async (key, { limit, want, leaseMs }) => {
+        const [, , granted, held] = await this.call(ACQUIRE, key, [owner, limit, want, us(leaseMs)]);
+        return { granted: Number(granted), held: Number(held) };
+      },
+      renew: async (key, leaseMs) => Number((await this.call(RENEW, key, [owner, us(leaseMs)]))[2]),
+      release: async (key, count) => void (await this.call(RELEASE, key, [owner, count])),
+    };
+  }
+
+  private createOnce(): SharedOnce {
+    return {
+      begin: async (key, fingerprint, leaseMs) =>
+        readBegin(await this.call(BEGIN, key, [fingerprint, us(leaseMs)])),
+      complete: async (key, fence, outcome, ttlMs) =>
+        (await this.call(COMPLETE, key, [fence, outcome, us(ttlMs)]))[1] === 'ok',
+      fail: async (key, fence) => void (await this.call(FAIL, key, [fence])),
+      beat: async (key, fence, leaseMs) => (await this.call(BEAT, key, [fence, us(leaseMs)]))[1] === 'ok',
+    };
+  }
+
+  private createCache(): SharedCache {
+    return {
+      get: async (key) => {
+        const [, what, ageUs, value] = await this.call(GET, key, []);
+        return what === 'ok' ? { ageMs: Number(ageUs) / US_PER_MS, value: String(value) } : undefined;
+      },
+      put: async (key, value, ttlMs) => void (await this.call(PUT, key, [value, us(ttlMs)])),
+    };
+  }
+
+  private call(
+    script: Script,
+    key: StateKey,
+    args: readonly ScriptArgument[],
+    remainingMs?: number,
+  ): Promise<ScriptReply> {
+    return this.guard.run(remainingMs, async (giveUpAt) => {
+      if (!this.serverClock.isKnown) await this.syncClock();
+      const operation = `${this.owner}:${++this.operations}`;
+      return this.send(script, this.nameOf(key), [this.serverClock.at(giveUpAt), operation, ...args]);
+    });
+  }
+
+  /** Asks for the server's time; changes nothing there. */
+  private async syncClock(): Promise<void> {
+    await this.send(CLOCK, this.nameOf(NO_SUBJECT), [Number.MAX_SAFE_INTEGER, '']);
+  }
+
+  private async send(script: Script, name: string, args: readonly ScriptArgument[]): Promise<ScriptReply> {
+    const sentAt = this.clock.now();
+    const reply = await this.driver.run(script, name, args);
+    this.serverClock.note(Number(reply[0]), sentAt, this.clock.now());
+    if (reply[1] === 'late') throw new StoreLateError('The shared store got the request too late.');
+    return reply;
+  }
+
+  /** The braces make a cluster keep all of one identity on one node. */
+  private nameOf({ kind, policy, subject }: StateKey): string {
+    const hash = createHash('sha256').update(subject).digest('base64url').slice(0, 22);
+    return `resilience:{${this.options.app}:${kind}:${encodeURIComponent(policy)}:${hash}}:v1`;
+  }
+}
+
+function readBegin(reply: ScriptReply): SharedOnceBegin {
+  const [, kind, value] = reply;
+  switch (kind) {
+    case 'run':
+      return { kind, fence: Number(value) };
+    case 'replay':
+      return { kind, outcome: String(value) };
+    case 'busy':
+      return { kind, leftMs: Math.max(0, Number(value)) };
+    default:
+      return { kind: 'mismatch' };
+  }
+}
+
+function us(ms: number): number {
+  return Math.round(ms * US_PER_MS);
+}

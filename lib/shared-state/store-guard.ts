@@ -1,0 +1,156 @@
+import type { Clock, RandomSource } from '../core/clock.js';
+import { TimerEntry } from '../core/timer-entry.js';
+
+/** The store is not asked, or has not answered in time. Whoever gets it decides from memory. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError';
+}
+
+/** The store said that it got the request after its deadline; it changed nothing. */
+export class StoreLateError extends StoreUnavailableError {}
+
+export interface StoreGuardOptions {
+  /** What a call may take at most. Default 50 ms. */
+  readonly timeoutMs?: number;
+  /** Calls under way at most; more are not made. Default 1,000. */
+  readonly maxInFlight?: number;
+  /** Asks whether the store is back. */
+  readonly probe: () => Promise<unknown>;
+  readonly onChange?: (degraded: boolean, error: unknown) => void;
+}
+
+const TIMEOUTS_TO_DEGRADE = 2;
+const ERRORS_TO_DEGRADE = 3;
+const SHARE_OF_REMAINING = 0.25;
+const FIRST_PROBE_MS = 250;
+/** Above this a store that is back would be noticed too late. */
+const LONGEST_PROBE_MS = 1_500;
+const PROBE_TIMEOUT_MS = 1_000;
+
+/**
+ * Stands between policies and their store: bounds how long a call may take and how many there are, and stops asking a
+ * store that does not answer: after two timeouts or three errors in a row no call is made but one jittered probe at a
+ * time, until one succeeds.
+ */
+export class StoreGuard {
+  private timeouts = 0;
+  private errors = 0;
+  private inFlight = 0;
+  private isDegraded = false;
+  private isClosed = false;
+  private probeDelayMs = FIRST_PROBE_MS;
+  private readonly prober = new Prober(() => void this.probe());
+
+  constructor(
+    private readonly options: StoreGuardOptions,
+    private readonly clock: Clock,
+    private readonly random: RandomSource,
+  ) {}
+
+  get degraded(): boolean {
+    return this.isDegraded;
+  }
+
+  /**
+   * Runs a call of the store, unless it is known to be lost.
+   *
+   * @param remainingMs - How long the caller can wait at all; a quarter of it is the store's.
+   * @param call - Gets the instant at which it is given up.
+   * @throws {@link StoreUnavailableError}, and what the store throws.
+   */
+  run<T>(remainingMs: number | undefined, call: (giveUpAt: number) => Promise<T>): Promise<T> {
+    const { timeoutMs = 50, maxInFlight = 1_000 } = this.options;
+    if (this.isDegraded || this.isClosed) return refused('The shared store is not asked at the moment.');
+    if (this.inFlight >= maxInFlight) return refused('Too many calls of the shared store are under way.');
+    const limitMs = Math.min(timeoutMs, (remainingMs ?? Number.POSITIVE_INFINITY) * SHARE_OF_REMAINING);
+    return this.bounded(limitMs, call).then(
+      (value) => {
+        this.timeouts = this.errors = 0;
+        return value;
+      },
+      (error: unknown) => {
+        this.failed(error);
+        throw error;
+      },
+    );
+  }
+
+  /** Makes no more calls. */
+  close(): void {
+    this.isClosed = true;
+    this.clock.disarm(this.prober);
+  }
+
+  private bounded<T>(limitMs: number, call: (giveUpAt: number) => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.inFlight++;
+      let waiting = true;
+      const end = () => {
+        if (waiting) this.inFlight--;
+        waiting = false;
+      };
+      const cancel = this.clock.delay(limitMs, () => {
+        end();
+        reject(new StoreUnavailableError(`The shared store did not answer within ${limitMs} ms.`));
+      });
+      // What comes in after it was given up is heard and changes nothing.
+      call(this.clock.now() + limitMs).then(
+        (value) => {
+          end();
+          cancel();
+          resolve(value);
+        },
+        (error: unknown) => {
+          end();
+          cancel();
+          reject(error as Error);
+        },
+      );
+    });
+  }
+
+  private failed(error: unknown): void {
+    if (error instanceof StoreUnavailableError) this.timeouts++;
+    else this.errors++;
+    if (this.timeouts < TIMEOUTS_TO_DEGRADE && this.errors < ERRORS_TO_DEGRADE) return;
+    if (this.isDegraded || this.isClosed) return;
+    this.isDegraded = true;
+    this.probeDelayMs = FIRST_PROBE_MS;
+    this.options.onChange?.(true, error);
+    this.scheduleProbe();
+  }
+
+  private scheduleProbe(): void {
+    // Half of it is chance, so that instances do not ask together.
+    const delayMs = this.probeDelayMs * (0.5 + this.random() / 2);
+    this.probeDelayMs = Math.min(LONGEST_PROBE_MS, this.probeDelayMs * 2);
+    this.clock.arm(this.prober, this.clock.now() + delayMs);
+  }
+
+  private async probe(): Promise<void> {
+    try {
+      await this.bounded(PROBE_TIMEOUT_MS, () => this.options.probe());
+    } catch {
+      if (!this.isClosed) this.scheduleProbe();
+      return;
+    }
+    if (this.isClosed) return;
+    this.timeouts = this.errors = 0;
+    this.isDegraded = false;
+    this.options.onChange?.(false, undefined);
+  }
+}
+
+class Prober extends TimerEntry {
+  constructor(private readonly due: () => void) {
+    super();
+  }
+
+  onDue(): void {
+    this.due();
+  }
+}
+
+function refused(message: string): Promise<never> {
+  return Promise.reject(new StoreUnavailableError(message));
+}

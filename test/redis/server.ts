@@ -1,0 +1,98 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A server of Redis or Valkey that a test talks to. */
+export interface RedisServer {
+  readonly url: string;
+  readonly port: number;
+  /** The server's process, where it is ours: only then may it be stopped and killed. */
+  readonly process: ChildProcess | undefined;
+  stop(): Promise<void>;
+}
+
+const PROGRAMS = ['redis-server', 'valkey-server'];
+
+function onPath(program: string): boolean {
+  return spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
+}
+
+function install(): void {
+  if (process.getuid?.() !== 0 || spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status !== 0)
+    return;
+  spawnSync('apt-get', ['update'], { stdio: 'ignore' });
+  spawnSync('apt-get', ['install', '-y', 'redis-server'], {
+    stdio: 'ignore',
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  });
+}
+
+/** The program to start; installed where that is possible (as root on Debian), `undefined` where there is none. */
+function findProgram(): string | undefined {
+  const found = PROGRAMS.find(onPath);
+  if (found !== undefined) return found;
+  install();
+  return PROGRAMS.find(onPath);
+}
+
+const program = process.env['REDIS_URL'] === undefined ? findProgram() : undefined;
+
+/** Whether tests of a server can run: with `REDIS_URL`, or with a program to start. */
+export const canRunRedis = process.env['REDIS_URL'] !== undefined || program !== undefined;
+/** Whether a test can have a server of its own, to be stopped and killed. */
+export const canOwnRedis = program !== undefined;
+
+/** The server of `REDIS_URL`, else a private one on a free port. */
+export async function startRedis(options: readonly string[] = []): Promise<RedisServer> {
+  const given = process.env['REDIS_URL'];
+  if (given !== undefined && options.length === 0) {
+    return {
+      url: given,
+      port: Number(new URL(given).port || 6379),
+      process: undefined,
+      stop: async () => {},
+    };
+  }
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'breakwater-redis-'));
+  const args = [
+    '--port',
+    String(port),
+    '--bind',
+    '127.0.0.1',
+    '--save',
+    '',
+    '--appendonly',
+    'no',
+    '--dir',
+    folder,
+  ];
+  const server = spawn(program as string, [...args, ...options], { stdio: ['ignore', 'pipe', 'ignore'] });
+  for await (const chunk of server.stdout) if (String(chunk).includes('Ready to accept connections')) break;
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    process: server,
+    stop: async () => {
+      if (server.exitCode === null && server.signalCode === null) {
+        server.kill('SIGCONT');
+        server.kill('SIGKILL');
+        await once(server, 'exit');
+      }
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
