@@ -9,7 +9,16 @@ const below = {
   'shared-state': ['shared-state', 'core'],
   // These look at the module, and at what is below it.
   health: ['health', 'draining', 'module', 'decorators', 'pipeline', 'policies', 'core'],
-  observability: ['observability', 'module', 'decorators', 'pipeline', 'policies', 'core'],
+  observability: [
+    'observability',
+    'health',
+    'draining',
+    'module',
+    'decorators',
+    'pipeline',
+    'policies',
+    'core',
+  ],
 };
 
 const arrows = Object.entries(below).map(([floor, allowed]) => ({

@@ -19,3 +19,4 @@ export * from './module/index.js';
 export { DEFAULT_ORDER, Pipeline, type PipelinePolicy, type PipelineSlot } from './pipeline/index.js';
 export * from './draining/index.js';
 export * from './health/index.js';
+export * from './observability/admin/index.js';

@@ -19,9 +19,23 @@ interface DrainDetails {
   readonly cutOff: number;
 }
 
+/** What an operator did, through the admin routes. */
+interface ByOperator {
+  readonly changed: {
+    /** Who: as the admin module's `user` tells. */
+    readonly by: string;
+    /** What: `options`, `force-open`, `start` … */
+    readonly action: string;
+    readonly reason?: string;
+    /** The options that were changed, as JSON. */
+    readonly options?: string;
+  };
+  readonly reset: { readonly by: string };
+}
+
 /** All events, by kind and type, and what each one tells. @publicApi */
 export interface PolicyEventDetails {
-  readonly circuitBreaker: {
+  readonly circuitBreaker: ByOperator & {
     readonly 'state-changed': WithKey & {
       readonly from: CircuitState;
       readonly to: CircuitState;
@@ -31,7 +45,7 @@ export interface PolicyEventDetails {
     readonly 'threshold-crossed': WithKey & { readonly reason: string };
     readonly rejected: WithKey & { readonly error: CircuitOpenError };
   };
-  readonly retry: {
+  readonly retry: ByOperator & {
     /** A failed attempt will be followed by another. */
     readonly retried: {
       /** 1 for the first retry. */
@@ -44,12 +58,12 @@ export interface PolicyEventDetails {
     readonly 'budget-exhausted': { readonly error: unknown };
   };
   /** They speak through the retries and hedges that use them. */
-  readonly retryBudget: Readonly<Record<never, never>>;
-  readonly bulkhead: {
+  readonly retryBudget: ByOperator;
+  readonly bulkhead: ByOperator & {
     readonly rejected: WithKey & { readonly reason: RefusalReason; readonly error: BulkheadFullError };
   };
-  readonly rateLimit: { readonly rejected: { readonly error: RateLimitExceededError } };
-  readonly timeout: {
+  readonly rateLimit: ByOperator & { readonly rejected: { readonly error: RateLimitExceededError } };
+  readonly timeout: ByOperator & {
     readonly 'timed-out': {
       /** What ran out: an attempt, the whole call, or an HTTP client's time to connect or to read. */
       readonly scope: 'attempt' | 'total' | 'connect' | 'read';
@@ -57,19 +71,19 @@ export interface PolicyEventDetails {
       readonly error: unknown;
     };
   };
-  readonly fallback: {
+  readonly fallback: ByOperator & {
     /** Another level than the primary answered. */
     readonly degraded: { readonly level: FallbackLevel };
     /** No level did. */
     readonly exhausted: { readonly error: unknown };
   };
-  readonly idempotency: {
+  readonly idempotency: ByOperator & {
     readonly rejected: { readonly error: unknown };
     readonly 'lease-lost': { readonly key: string };
     readonly 'store-failed': { readonly key: string; readonly error: unknown };
   };
-  readonly hedge: { readonly hedged: undefined };
-  readonly chaos: {
+  readonly hedge: ByOperator & { readonly hedged: undefined };
+  readonly chaos: ByOperator & {
     readonly injected: { readonly fault: ChaosFault; readonly latencyMs?: number };
     readonly started: { readonly fault: ChaosFault; readonly targets: readonly string[] };
     readonly ended: {
@@ -101,24 +115,34 @@ export type PolicyEventOf<K extends EventKind, T extends EventType<K>> = Omit<
 
 type Types = { readonly [K in EventKind]: readonly EventType<K>[] };
 
+const BY_OPERATOR = ['changed', 'reset'] as const;
+
 /** The types of events, by kind. */
 export const EVENT_TYPES: Types = {
-  circuitBreaker: ['state-changed', 'threshold-crossed', 'rejected'],
-  retry: ['retried', 'budget-exhausted'],
-  retryBudget: [],
-  bulkhead: ['rejected'],
-  rateLimit: ['rejected'],
-  timeout: ['timed-out'],
-  fallback: ['degraded', 'exhausted'],
-  idempotency: ['rejected', 'lease-lost', 'store-failed'],
-  hedge: ['hedged'],
-  chaos: ['injected', 'started', 'ended', 'experiment'],
+  circuitBreaker: ['state-changed', 'threshold-crossed', 'rejected', ...BY_OPERATOR],
+  retry: ['retried', 'budget-exhausted', ...BY_OPERATOR],
+  retryBudget: [...BY_OPERATOR],
+  bulkhead: ['rejected', ...BY_OPERATOR],
+  rateLimit: ['rejected', ...BY_OPERATOR],
+  timeout: ['timed-out', ...BY_OPERATOR],
+  fallback: ['degraded', 'exhausted', ...BY_OPERATOR],
+  idempotency: ['rejected', 'lease-lost', 'store-failed', ...BY_OPERATOR],
+  hedge: ['hedged', ...BY_OPERATOR],
+  chaos: ['injected', 'started', 'ended', 'experiment', ...BY_OPERATOR],
   draining: ['draining', 'quiesced', 'closed'],
 };
 
 /** The events that say that something is different from now on. They are rare: no call has one of its own. */
 export const TRANSITIONS = {
-  circuitBreaker: ['state-changed', 'threshold-crossed'],
-  chaos: ['started', 'ended', 'experiment'],
+  circuitBreaker: ['state-changed', 'threshold-crossed', ...BY_OPERATOR],
+  retry: BY_OPERATOR,
+  retryBudget: BY_OPERATOR,
+  bulkhead: BY_OPERATOR,
+  rateLimit: BY_OPERATOR,
+  timeout: BY_OPERATOR,
+  fallback: BY_OPERATOR,
+  idempotency: BY_OPERATOR,
+  hedge: BY_OPERATOR,
+  chaos: ['started', 'ended', 'experiment', ...BY_OPERATOR],
   draining: ['draining', 'quiesced', 'closed'],
 } satisfies Partial<Types> & EventSelection;

@@ -1,0 +1,2 @@
+export type { AccessOptions, ResilienceAdminOptions } from './admin.options.js';
+export { ResilienceAdminModule } from './resilience-admin.module.js';
