@@ -4,6 +4,7 @@ import type { Priority } from '../../../lib/core/call.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { BulkheadModel } from '../../models/bulkhead-model.js';
+import { MODEL_RUNS, MODEL_STEPS } from '../../models/runs.js';
 import { deferred, type Deferred } from '../deferred.js';
 
 const rules = fc.record({
@@ -44,7 +45,7 @@ interface Running {
 
 describe('BulkheadPolicy against its model', () => {
   it('BH-01 BH-02 BH-03 BH-04 BH-05 BH-06 BH-07 100,000 random operations go as in the model', async () => {
-    const trace = fc.array(step, { minLength: 200, maxLength: 200 });
+    const trace = fc.array(step, MODEL_STEPS);
     const property = fc.asyncProperty(rules, trace, async (given, steps) => {
       const clock = new ManualClock();
       const { aging, ...rest } = given;
@@ -124,6 +125,6 @@ describe('BulkheadPolicy against its model', () => {
       expect(seen).toEqual(expected);
       expect(ascending([...refused])).toEqual(ascending(model.refused));
     });
-    await fc.assert(property, { numRuns: 500 });
+    await fc.assert(property, { numRuns: MODEL_RUNS });
   }, 60_000);
 });

@@ -22,6 +22,7 @@ import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import { RetryPolicy } from '../../../lib/policies/retry/index.js';
 import { TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
 import { ManualClock, seededRandom } from '../../../lib/testing/index.js';
+import { loadOf } from '../../models/runs.js';
 import { deferred } from '../deferred.js';
 
 function setUp(options: ChaosOptions, processEnv: Record<string, string> = {}) {
@@ -93,7 +94,7 @@ describe('ChaosPolicy', () => {
   it('CH-01 a rate holds within three standard deviations over 100,000 calls', async () => {
     for (const ratePercent of [0.5, 7, 50, 93]) {
       const { chaos, method } = setUp({ enabled: true, result: 'wrong', ratePercent });
-      const calls = 100_000;
+      const calls = loadOf(100_000);
       let failed = 0;
       for (let i = 0; i < calls; i++) if ((await chaos.execute(method)) === 'wrong') failed++;
 

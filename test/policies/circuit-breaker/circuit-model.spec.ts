@@ -5,6 +5,7 @@ import { CircuitOpenError } from '../../../lib/core/errors.js';
 import type { Admission } from '../../../lib/policies/circuit-breaker/circuit.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
 import { CircuitModel, type CircuitRules, type Ticket } from '../../models/circuit-model.js';
+import { MODEL_RUNS, MODEL_STEPS } from '../../models/runs.js';
 import { SteppedClock } from '../../models/stepped-clock.js';
 
 class Ignored extends Error {}
@@ -51,7 +52,7 @@ const step = fc.oneof(
 
 describe('CircuitBreakerPolicy against its model', () => {
   it('CB-01 CB-02 CB-03 CB-04 CB-06 CB-07 CB-11 CB-22 any trace of calls, outcomes and time goes as in the model', () => {
-    const trace = fc.array(step, { minLength: 100, maxLength: 200 });
+    const trace = fc.array(step, MODEL_STEPS);
     const property = fc.property(rules, trace, (given, steps) => {
       const clock = new SteppedClock();
       const { failureThreshold, failureRatePercent, window, ...rest } = given;
@@ -93,6 +94,6 @@ describe('CircuitBreakerPolicy against its model', () => {
       }
       expect(states).toEqual(expected);
     });
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, { numRuns: MODEL_RUNS });
   });
 });

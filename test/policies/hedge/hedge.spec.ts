@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import type { CallInfo } from '../../../lib/core/call.js';
+import { Call, type CallInfo } from '../../../lib/core/call.js';
 import { InvalidOptionsError } from '../../../lib/core/errors.js';
+import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
@@ -19,6 +20,21 @@ function setUp(options: HedgeOptions = { delay: 100 }) {
     return attempt.promise;
   };
   return { clock, hedge, attempts, method };
+}
+
+/** A call whose attempts settle when the test says so, whatever becomes of the call. */
+function deafSetUp(options: HedgeOptions = { delay: 100 }) {
+  const clock = new ManualClock();
+  const hedge = new HedgePolicy('catalogue', options, { clock });
+  const attempts: (Deferred<string> & { call: Call })[] = [];
+  const call = new Call(() => 'unused', undefined, []);
+  call.cancellable = true;
+  const answer = hedge.run(call, (attempt) => {
+    const settled = deferred<string>();
+    attempts.push({ ...settled, call: attempt });
+    return settled.promise;
+  });
+  return { clock, hedge, attempts, call, answer };
 }
 
 describe('HedgePolicy', () => {
@@ -204,11 +220,176 @@ describe('HedgePolicy', () => {
     expect([whileItRuns, bulkhead.stats().activeCalls]).toEqual([1, 0]);
   });
 
+  it('HG-01 a loser is told that it is abandoned, and that another was faster', async () => {
+    const { clock, attempts, answer } = deafSetUp();
+    await clock.advance(100);
+
+    attempts[0]?.resolve('from the first');
+    await answer;
+
+    const loser = attempts[1]?.call as Call;
+    expect(loser.abortKind).toBe('abandoned');
+    expect(loser.abortReason).toMatchObject({ name: 'AbortError', message: 'Another attempt was faster.' });
+  });
+
+  it('HG-01 a loser that answers after all counts no more', async () => {
+    const { clock, hedge, attempts, answer } = deafSetUp();
+    await clock.advance(100);
+    attempts[0]?.resolve('from the first');
+    expect(await answer).toBe('from the first');
+
+    attempts[1]?.resolve('late');
+    await clock.advance(0);
+
+    expect(hedge.stats()).toMatchObject({ totalHedges: 1, hedgeWins: 0 });
+  });
+
+  it('a hedge answers where the first attempt fails meanwhile', async () => {
+    const { clock, hedge, attempts, method } = setUp();
+    const call = hedge.execute(method);
+    await clock.advance(100);
+    attempts[0]?.reject(new Error('first'));
+    await clock.advance(0);
+
+    attempts[1]?.resolve('from the hedge');
+
+    expect(await call).toBe('from the hedge');
+  });
+
+  it('what throws at once is a failed attempt', async () => {
+    const { clock, hedge } = setUp();
+    const answer = hedge.run(new Call(() => 'unused', undefined, []), () => {
+      throw new RangeError('at once');
+    });
+
+    await expect(answer).rejects.toThrow(RangeError);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('HG-02 no hedge after the caller aborts, though the attempt does not hear of it', async () => {
+    const { clock, hedge, attempts, call, answer } = deafSetUp();
+    call.abort('caller', new Error('enough'));
+    await clock.advance(1_000);
+
+    expect(attempts).toHaveLength(1);
+    expect(hedge.stats()).toMatchObject({ totalHedges: 0, totalSuppressed: 0 });
+    attempts[0]?.reject(new Error('interrupted'));
+    await expect(answer).rejects.toThrow('enough');
+  });
+
+  it('HG-02 no hedge once an observable call has emitted', async () => {
+    const { clock, hedge, attempts, call, answer } = deafSetUp();
+    call.emitted = true;
+    await clock.advance(100);
+
+    expect(attempts).toHaveLength(1);
+    expect(hedge.stats()).toMatchObject({ totalHedges: 0, totalSuppressed: 1 });
+    attempts[0]?.resolve('fine');
+    expect(await answer).toBe('fine');
+  });
+
+  it('arms no timer while there are too few samples', async () => {
+    const { clock, hedge, attempts, method } = setUp({ minSamples: 20 });
+    const call = hedge.execute(method);
+    const armed = clock.pending;
+    attempts[0]?.resolve('fine');
+    await call;
+
+    expect(armed).toBe(0);
+    expect(hedge.stats().currentDelayMs).toBeUndefined();
+  });
+
+  it('observes how long calls take only where it hedges by that', async () => {
+    const { hedge } = setUp({ delay: 100, minSamples: 1 });
+    await hedge.execute(() => 'fine');
+
+    hedge.update({ delay: undefined });
+    const before = hedge.stats().currentDelayMs;
+    await hedge.execute(() => 'fine');
+
+    expect(before).toBeUndefined();
+    expect(hedge.stats().currentDelayMs).toBeDefined();
+  });
+
+  it('a reset forgets the numbers and what was observed', async () => {
+    const { clock, hedge, attempts, method } = setUp({ minSamples: 1, percentile: 50 });
+    const first = hedge.execute(method);
+    await clock.advance(10);
+    attempts[0]?.resolve('fine');
+    await first;
+    const second = hedge.execute(method);
+    await clock.advance(100);
+    attempts[2]?.resolve('from the hedge');
+    await second;
+    expect(hedge.stats()).toMatchObject({ totalCalls: 2, totalHedges: 1, hedgeWins: 1 });
+
+    hedge.reset();
+
+    expect(hedge.stats()).toMatchObject({ totalCalls: 0, totalHedges: 0, hedgeWins: 0, totalSuppressed: 0 });
+    expect(hedge.stats().currentDelayMs).toBeUndefined();
+  });
+
+  it('OP-04 says when it hedges, and when it is reset', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: unknown[] = [];
+    events.listen(({ kind, policy, type }) => seen.push([kind, policy, type]));
+    const hedge = new HedgePolicy('catalogue', { delay: 100 }, { clock, events });
+    const slow = deferred<string>();
+    const call = hedge.execute(() => slow.promise);
+    await clock.advance(100);
+    slow.resolve('fine');
+    await call;
+    hedge.reset();
+    await clock.advance(0);
+
+    expect(seen).toEqual([
+      ['hedge', 'catalogue', 'hedged'],
+      ['hedge', 'catalogue', 'cleared'],
+    ]);
+  });
+
+  it('PL-08 an update of other options leaves the budget with what was spent of it', async () => {
+    const { clock, hedge, attempts, method } = setUp({ delay: 100, budget: { max: 1 } });
+    const calls = [hedge.execute(method)];
+    await clock.advance(100);
+
+    hedge.update({ delay: 50 });
+    calls.push(hedge.execute(method));
+    await clock.advance(50);
+
+    expect(attempts).toHaveLength(3);
+    for (const attempt of attempts) attempt.resolve('fine');
+    await Promise.all(calls);
+  });
+
+  it.each([
+    [{ delay: 100, percentile: 95 }, ['delay']],
+    [{ budget: { max: 1, percent: 5 } }, ['budget.percent']],
+    [{ delay: 100, percentile: 95, budget: { max: -1 } }, ['delay', 'budget.max']],
+    // What excludes what is only said where each option is right alone.
+    [{ delay: -1, percentile: 95 }, ['delay']],
+    [{ maxHedges: 11, delay: 100, percentile: 95 }, ['maxHedges']],
+  ])('PL-07 %j is refused for %j', (options, expected) => {
+    let thrown: unknown;
+    try {
+      setUp(options);
+    } catch (error) {
+      thrown = error;
+    }
+
+    expect(thrown).toBeInstanceOf(InvalidOptionsError);
+    const { problems } = thrown as InvalidOptionsError;
+    expect(problems.map(({ option }) => option)).toEqual(expected);
+    expect(problems.map(({ where }) => where)).toEqual(expected.map(() => 'hedge "catalogue"'));
+  });
+
   it('PL-08 a refused update leaves all of the old options in force', () => {
     const { hedge } = setUp();
     const before = hedge.describe();
 
     expect(() => hedge.update({ maxHedges: 2, budget: 'of nobody' })).toThrow(InvalidOptionsError);
+    expect(() => hedge.update({ maxHedges: 0 })).toThrow('hedge "catalogue": "maxHedges"');
 
     expect(hedge.describe()).toBe(before);
   });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { backoffDelay, type BackoffName, type Jitter } from '../../../lib/policies/retry/backoff.js';
+import { MODEL_RUNS } from '../../models/runs.js';
 
 const LONGEST = 2 ** 31 - 1;
 const JUST_BELOW_ONE = 1 - 2 ** -53;
@@ -61,7 +62,7 @@ describe('backoffDelay', () => {
         expect(delay).toBeLessThanOrEqual(given.maxDelayMs * (1 + 1e-12));
       },
     );
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, { numRuns: MODEL_RUNS });
   });
 
   it('RT-03 delay 2,049, and any other, is a number from 0 to 2^31-1, and never drops to 0', () => {
@@ -87,7 +88,7 @@ describe('backoffDelay', () => {
         if (baseMs > 0) expect(without).toBeGreaterThanOrEqual(Math.min(baseMs, given.maxDelayMs));
       },
     );
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, { numRuns: MODEL_RUNS });
   });
 
   it('RT-04 jitter bounds hold with the random source at 0, just below 1, and between', () => {
@@ -107,7 +108,7 @@ describe('backoffDelay', () => {
       expect(delay).toBeGreaterThanOrEqual((low as number) * (1 - 1e-12));
       expect(delay).toBeLessThanOrEqual((high as number) * (1 + 1e-12));
     });
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, { numRuns: MODEL_RUNS });
   });
 
   it.each([0.5, 0.2, 1, 'full', 'equal'] as const)(

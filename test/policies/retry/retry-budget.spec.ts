@@ -4,6 +4,7 @@ import { RetryBudgetExhaustedError } from '../../../lib/core/errors.js';
 import { RetryBudget, RetryPolicy } from '../../../lib/policies/retry/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { CountBudgetModel, ShareBudgetModel } from '../../models/retry-budget-model.js';
+import { MODEL_RUNS, MODEL_STEPS, loadOf } from '../../models/runs.js';
 import { SteppedClock } from '../../models/stepped-clock.js';
 
 const immediate = { baseDelay: 0, jitter: 'none' } as const;
@@ -24,7 +25,7 @@ const steps = fc.array(
     { weight: 4, arbitrary: fc.constant('take' as const) },
     { weight: 3, arbitrary: fc.nat({ max: 400 }) },
   ),
-  { minLength: 150, maxLength: 200 },
+  MODEL_STEPS,
 );
 
 describe('RetryBudget', () => {
@@ -46,7 +47,7 @@ describe('RetryBudget', () => {
       }
       expect(Math.abs(retries - (calls * given) / 100)).toBeLessThanOrEqual(1);
     });
-    fc.assert(property, { numRuns: 200 });
+    fc.assert(property, { numRuns: MODEL_RUNS });
   });
 
   it.each([0.01, 1, 10, 50, 100, 300])('BU-01 through the retry policy, at %d percent', async (percent) => {
@@ -87,7 +88,7 @@ describe('RetryBudget', () => {
         expect(taken).toEqual(expected);
       },
     );
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, { numRuns: MODEL_RUNS });
   });
 
   it('BU-02 deposits expire with the window', () => {
@@ -116,11 +117,11 @@ describe('RetryBudget', () => {
     const budget = { max: 100, window: '60s' };
     const retry = new RetryPolicy('inventory', { ...immediate, budget }, { clock: new ManualClock() });
 
-    const calls = Array.from({ length: 10_000 }, () => retry.execute(async () => method()));
+    const calls = Array.from({ length: loadOf(10_000) }, () => retry.execute(async () => method()));
     await Promise.allSettled(calls);
 
-    expect(method.runs).toBe(10_100);
-    expect(retry.stats().budgetExhausted).toBe(10_000);
+    expect(method.runs).toBe(loadOf(10_000) + 100);
+    expect(retry.stats().budgetExhausted).toBe(loadOf(10_000));
   });
 
   it('BU-04 a budget is shared by name across policies', async () => {
@@ -233,7 +234,7 @@ describe('RetryBudget', () => {
       }
       expect(taken).toEqual(expected);
     });
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, { numRuns: MODEL_RUNS });
   });
 
   it("BU-06 onExhausted: 'throw' throws RetryBudgetExhaustedError with the method's error as its cause", async () => {

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { InvalidOptionsError, TimeoutExceededError } from '../../../lib/core/errors.js';
 import { AdaptiveTimeout, TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
+import { MODEL_RUNS } from '../../models/runs.js';
 import { SteppedClock } from '../../models/stepped-clock.js';
 
 describe('AdaptiveTimeout', () => {
@@ -110,7 +111,7 @@ describe('AdaptiveTimeout', () => {
       );
       for (const ratio of ratios) expect(Math.abs(ratio - 1)).toBeLessThan(0.02);
     });
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, { numRuns: MODEL_RUNS });
   });
 
   it('takes durations as strings', () => {

@@ -92,7 +92,7 @@ describe('the timeouts of HTTP clients', () => {
       ['timed-out', 'read', 60],
       ['timed-out', 'attempt', 300],
     ]);
-  });
+  }, 15_000);
 
   it('TO-10 connect, read and request configure axios from the same policy', async () => {
     const timeout = new TimeoutPolicy('stock', { connect: 40, read: 60, request: '10s' });
@@ -115,7 +115,7 @@ describe('the timeouts of HTTP clients', () => {
       'request',
     ]);
     expect(timeout.stats().timedOutByPhase).toEqual({ connect: 1, read: 2, request: 1 });
-  });
+  }, 15_000);
 
   it('TO-10 the read timeout of axios counts silence on the injected clock, and lets idle connections live', async () => {
     const clock = new ManualClock();

@@ -1,0 +1,137 @@
+// npm run mutation: mutates lib/policies and lib/pipeline, a folder at a time, and writes docs/mutation.md when it has a
+// report of each. With arguments only these folders: npm run mutation -- retry. With --summary nothing runs.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { format } from 'prettier';
+import { folders, reportsFolder } from './mutation-folders.mjs';
+import { root, run } from './run.mjs';
+
+const LEAST_PERCENT = 85;
+const SUMMARY = join(root, 'docs', 'mutation.md');
+/** Each test runs once for each mutant, so that properties must do with few runs. */
+const RUNS_OF_PROPERTIES = '25';
+
+/** Why mutants that live are right to: by file, and then by what is changed into what. */
+const explanations = JSON.parse(readFileSync(join(root, 'test', 'mutation-survivors.json'), 'utf8'));
+
+const given = process.argv.slice(2);
+for (const folder of given.includes('--summary') ? [] : chosen()) {
+  const stryker = join(root, 'node_modules', '@stryker-mutator', 'core', 'bin', 'stryker.js');
+  const env = { ...process.env, MUTATION_FOLDER: folder, FAST_CHECK_RUNS: RUNS_OF_PROPERTIES };
+  if (run(process.execPath, [stryker, 'run'], { env }) !== 0) process.exitCode = 1;
+}
+await summarize();
+
+function chosen() {
+  if (given.length === 0) return folders;
+  const found = folders.filter((folder) => given.some((name) => folder.endsWith(name)));
+  if (found.length === 0) console.error(`No such folder. There are ${folders.join(', ')}.`);
+  return found;
+}
+
+async function summarize() {
+  const missing = folders.filter((folder) => !existsSync(reportOf(folder)));
+  if (missing.length > 0) {
+    console.log(`docs/mutation.md stays as it is: no report yet of ${missing.join(', ')}.`);
+    return;
+  }
+  const results = folders.map(read);
+  const text = page(results);
+  writeFileSync(SUMMARY, await format(text, { parser: 'markdown', printWidth: 120 }));
+  for (const { folder, score } of results) {
+    if (score >= LEAST_PERCENT) continue;
+    console.error(`lib/${folder}: ${score.toFixed(1)} % is below ${LEAST_PERCENT} %.`);
+    process.exitCode = 1;
+  }
+}
+
+function reportOf(folder) {
+  return join(root, reportsFolder(folder), 'mutation.json');
+}
+
+function read(folder) {
+  const counts = { Killed: 0, Timeout: 0, Survived: 0, NoCoverage: 0, Ignored: 0 };
+  const alive = [];
+  for (const [file, { source, mutants }] of Object.entries(
+    JSON.parse(readFileSync(reportOf(folder), 'utf8')).files,
+  )) {
+    for (const mutant of mutants) {
+      counts[mutant.status] = (counts[mutant.status] ?? 0) + 1;
+      if (mutant.status === 'Survived' || mutant.status === 'NoCoverage')
+        alive.push(survivor(file, source, mutant));
+    }
+  }
+  const killed = counts.Killed + counts.Timeout;
+  const score = (100 * killed) / (killed + counts.Survived + counts.NoCoverage);
+  return { folder, counts, killed, alive, score };
+}
+
+function survivor(file, source, { location: { start, end }, replacement }) {
+  const lines = source.split('\n').slice(start.line - 1, end.line);
+  lines.push(lines.pop().slice(0, end.column - 1));
+  lines[0] = lines[0].slice(start.column - 1);
+  const change = `${short(lines.join(' '))} → ${short(replacement)}`;
+  return { file, line: start.line, change, why: explanations[file]?.[change] };
+}
+
+function short(code) {
+  const text = code.replace(/\s+/g, ' ').trim();
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+function page(results) {
+  const rows = results.map(
+    ({ folder, counts, killed, score }) =>
+      `| \`lib/${folder}\` | ${score.toFixed(1)} % | ${killed} | ${counts.Survived + counts.NoCoverage} | ${counts.Ignored} |`,
+  );
+  const alive = results.flatMap((result) => result.alive);
+  const explained = alive.filter(({ why }) => why !== undefined);
+  const open = alive.filter(({ why }) => why === undefined);
+  return `# Mutation tests
+
+\`npm run mutation\` changes the sources of \`lib/policies\` and \`lib/pipeline\`, one small thing at a time, and looks whether a
+test goes red. It writes this page. A mutant that lives shows a test that is missing, code that does nothing, or a change
+that nobody can see from outside; the last kind has its reason in \`test/mutation-survivors.json\`.
+
+Not counted, as "ignored": texts for people (\`scripts/mutation-ignores.mjs\`), and what is evaluated once as a module loads,
+such as option tables. Tests of load and cost are left out or smaller.
+
+| folder | score | killed | alive | ignored |
+| --- | --: | --: | --: | --: |
+${rows.join('\n')}
+
+## Alive, and why that is right
+
+${table(explained, 'why')}
+
+## Alive, and not looked at yet
+
+${table(open)}
+`;
+}
+
+function table(mutants, ...more) {
+  if (mutants.length === 0) return 'None.';
+  // Lines of a file that are changed alike have one row.
+  const rows = new Map();
+  for (const { file, line, change, why } of mutants) {
+    const key = `${file} ${change}`;
+    const row = rows.get(key) ?? { file: file.replace('lib/', ''), lines: [], change, why };
+    row.lines.push(line);
+    rows.set(key, row);
+  }
+  const cell = (text) => text.replaceAll('|', '\\|');
+  const code = (text) => (text.includes('`') ? `\`\` ${text} \`\`` : `\`${text}\``);
+  return [
+    ['file', 'line', 'change', ...more],
+    ['---', '---', '---', ...more.map(() => '---')],
+    ...[...rows.values()].map(({ file, lines, change, why }) => [
+      `\`${file}\``,
+      [...new Set(lines)].join(', '),
+      cell(code(change)),
+      ...(more.length > 0 ? [cell(why)] : []),
+    ]),
+  ]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
+}
