@@ -2,6 +2,7 @@ import type { Clock, RandomSource } from './clock.js';
 import { withoutStack } from './errors.js';
 import type { EventHub } from './events.js';
 import type { Policy } from './policy.js';
+import type { Fleet } from './shared-state.js';
 import { systemClock } from './system-clock.js';
 
 /** What a policy needs from outside; everything has a default. @publicApi */
@@ -12,6 +13,8 @@ export interface PolicyEnvironment {
   readonly random?: RandomSource | undefined;
   /** Where events go; without it there are none. */
   readonly events?: EventHub | undefined;
+  /** The instances that share state; without it every policy keeps to itself. */
+  readonly fleet?: Fleet | undefined;
   /** Whether rejections capture a stack; off, because that is most of their price. */
   readonly stackTraces?: boolean | undefined;
 }

@@ -73,13 +73,24 @@ export interface SharedPresence {
   leave(): Promise<void>;
 }
 
+/** The instances that share state, as a policy sees them. */
+export interface Fleet {
+  readonly state: SharedState;
+  /** How many there are, as far as is known; 1 where nobody knows. */
+  readonly size: number;
+}
+
 /**
  * State that several instances share. Every call may fail or take too long: who uses it decides from memory then.
  * Nothing that was given up is applied later, and nothing is applied twice.
  */
 export interface SharedState {
-  /** Takes units of a rate limit (GCRA). */
-  take(key: StateKey, request: TakeRequest): Promise<TakeAnswer>;
+  /**
+   * Takes units of a rate limit (GCRA).
+   *
+   * @param remainingMs - How long its caller can wait at all.
+   */
+  take(key: StateKey, request: TakeRequest, remainingMs?: number): Promise<TakeAnswer>;
   readonly permits: SharedPermits;
   readonly once: SharedOnce;
   readonly cache: SharedCache;

@@ -17,7 +17,8 @@ export function grantUnits(
   const base = Math.max(fullAt ?? nowUs, nowUs);
   const room = Math.max(0, Math.floor((nowUs + toleranceUs - base) / emissionUs));
   const granted = room < min ? 0 : Math.min(want, room);
-  const next = base + granted * emissionUs;
+  // Rounded up: never more than the rate.
+  const next = Math.ceil(base + granted * emissionUs);
   const waitUs = base + min * emissionUs - toleranceUs - nowUs;
   return {
     next: granted > 0 ? next : undefined,

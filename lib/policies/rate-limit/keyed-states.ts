@@ -39,6 +39,13 @@ export class KeyedStates<S> {
     return this.states.get(place);
   }
 
+  /** The state that `key` would meet now: its own, or, where there is no place for it, the overflow's. */
+  look(key: string): S | undefined {
+    const own = this.states.get(key);
+    if (own !== undefined || this.states.size < this.maxKeys) return own;
+    return this.states.get(OVERFLOW_KEY);
+  }
+
   set(place: string, state: S): void {
     this.states.set(place, state);
   }

@@ -4,6 +4,7 @@ import type { OptionProblem } from '../../core/errors.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
 import { SlidingWindowAlgorithm, type LimitAlgorithm } from './algorithm.js';
 import { pacer, tokenBucket } from './limiter.js';
+import type { SharedLimitSettings } from './shared-limit.js';
 
 /**
  * What a request-keyed limit sees: Nest's `ExecutionContext`, of which nothing is assumed here.
@@ -40,6 +41,25 @@ export interface RateLimitOptions {
   readonly maxWait?: Duration;
   /** Keys kept. Default 10,000. */
   readonly maxKeys?: number;
+  /**
+   * Of a token bucket: whether all instances of the application draw from one, through `forRoot({ sharedState })`.
+   * Without a shared store it is this instance's own. Default false.
+   */
+  readonly shared?: boolean | SharedRateLimitOptions;
+}
+
+/** How instances share a limit. @publicApi */
+export interface SharedRateLimitOptions {
+  /**
+   * `exact` asks the store for each call; `leased` borrows units for some 20 ms ahead, of which those that are not used
+   * within 250 ms are lost. Default `exact`.
+   */
+  readonly mode?: 'exact' | 'leased';
+  /**
+   * What holds while the store is lost: this instance's share of the rate, everything passes, or nothing. Default
+   * `local-share`.
+   */
+  readonly onStoreLoss?: 'local-share' | 'open' | 'closed';
 }
 
 /** The options as the limiter uses them. */
@@ -59,9 +79,11 @@ export interface RateLimitSettings {
   /** Calls that may wait at once. */
   readonly maxWaiting: number;
   readonly maxKeys: number;
+  readonly shared: SharedLimitSettings | undefined;
 }
 
-interface Resolved extends Omit<RateLimitOptions, 'window' | 'maxWait'> {
+interface Resolved extends Omit<RateLimitOptions, 'window' | 'maxWait' | 'shared'> {
+  readonly shared: boolean | Required<SharedRateLimitOptions>;
   readonly capacity: number;
   readonly refillPerSecond: number;
   readonly window: number;
@@ -71,6 +93,23 @@ interface Resolved extends Omit<RateLimitOptions, 'window' | 'maxWait'> {
   readonly maxWait?: number;
   readonly maxKeys: number;
 }
+
+const sharedTable = defineOptions<SharedRateLimitOptions, Required<SharedRateLimitOptions>>(
+  {
+    name: 'mode',
+    kind: 'one-of',
+    values: ['exact', 'leased'],
+    default: 'exact',
+    sentence: 'Whether the store is asked for each call, or lends units for some 20 ms ahead.',
+  },
+  {
+    name: 'onStoreLoss',
+    kind: 'one-of',
+    values: ['local-share', 'open', 'closed'],
+    default: 'local-share',
+    sentence: "What holds while the store is lost: this instance's share, everything passes, or nothing.",
+  },
+);
 
 /** The options of a rate limit, for validation and documentation. */
 export const rateLimitTable = defineOptions<RateLimitOptions, Resolved>(
@@ -137,6 +176,13 @@ export const rateLimitTable = defineOptions<RateLimitOptions, Resolved>(
     sentence: 'How long a call may wait for its turn.',
   },
   { name: 'maxKeys', kind: 'integer', min: 1, default: 10_000, sentence: 'Keys kept.' },
+  {
+    name: 'shared',
+    kind: 'boolean',
+    or: [{ kind: 'object', fields: sharedTable }],
+    default: false,
+    sentence: 'Of a token bucket: whether all instances draw from one.',
+  },
 );
 
 /** Everything that is wrong with the options, alone and among each other. */
@@ -162,6 +208,11 @@ export function rateLimitProblems(options: RateLimitOptions, where: string): Opt
   }
   if (options.by !== undefined && options.key !== undefined) {
     add('by', '"by" and "key" exclude each other: a limit is keyed by the request or by the call.');
+  }
+  if (options.shared !== undefined && options.shared !== false) {
+    if (algorithm !== 'token-bucket')
+      add('shared', `"shared" is for a token bucket, not for the algorithm "${algorithm}".`);
+    if (options.refillPerSecond === 0) add('shared', '"shared" needs a "refillPerSecond" above 0.');
   }
   if (options.skip !== undefined && options.by === undefined) {
     add('skip', '"skip" needs "by": only request-keyed limits see the request.');
@@ -192,7 +243,14 @@ export function rateLimitSettings(options: RateLimitOptions, where: string): Rat
     by: given.by,
     skip: given.skip,
     maxKeys: given.maxKeys,
+    shared: sharedOf(given),
   };
+}
+
+function sharedOf({ shared, capacity, refillPerSecond, maxKeys }: Resolved): SharedLimitSettings | undefined {
+  if (shared === false) return undefined;
+  const how = shared === true ? resolveOptions(sharedTable, {}) : shared;
+  return { ...how, capacity, perSecond: refillPerSecond, maxKeys };
 }
 
 type Form = Pick<

@@ -11,6 +11,8 @@ import type { LimitAlgorithm } from './algorithm.js';
 import { KeyedStates } from './keyed-states.js';
 import { costError, decisionOf } from './limiter.js';
 import { rateLimitSettings, type RateLimitOptions, type RateLimitSettings } from './rate-limit.options.js';
+import { SharedLimit } from './shared-limit.js';
+import { SharedTurn } from './shared-turn.js';
 import { TurnLine } from './turn-line.js';
 
 /** The key of a limit that has none. */
@@ -36,6 +38,7 @@ interface Taken {
   readonly place: string;
   readonly cost: number;
   readonly at: number;
+  readonly epoch: number;
 }
 
 /**
@@ -58,6 +61,10 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   private settings: RateLimitSettings;
   private algorithm: LimitAlgorithm<unknown>;
   private states: KeyedStates<unknown>;
+  /** Where all instances draw from one. */
+  private shared: SharedLimit | undefined;
+  /** Ends where what was taken is forgotten. */
+  private epoch = 0;
   private readonly lines = new Map<string, TurnLine<Taken>>();
   private totalAllowed = 0;
   private totalRejected = 0;
@@ -73,6 +80,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     this.clock = clockOf(environment);
     this.algorithm = this.settings.createAlgorithm();
     this.states = this.createStates();
+    this.shared = this.createShared();
   }
 
   /** Units at most at one moment, or in one window. */
@@ -112,6 +120,9 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
    */
   decide(key: string = ALL, cost = 1): RateLimitDecision {
     this.checkCost(cost);
+    if (this.shared !== undefined) {
+      throw new TypeError(`Rate limit "${this.name}" is shared: ask it with "await acquire()".`);
+    }
     const now = this.clock.now();
     const { states, algorithm } = this;
     // Each look into a large map costs as much as the arithmetic: a known key is its own place.
@@ -131,9 +142,26 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
 
   /** What `key` has left, without taking anything. */
   look(key: string = ALL): RateLimitDecision {
+    if (this.shared !== undefined) return this.shared.look(key);
     const now = this.clock.now();
-    const state = this.states.get(key);
+    const state = this.states.look(key);
     return decisionOf(this.algorithm, state, this.algorithm.waitMs(state, 1, now) === 0, 1, now);
+  }
+
+  /**
+   * As {@link decide}, of a shared limit too: asks the store where that is needed. Never waits for a turn.
+   *
+   * @throws RangeError as there.
+   */
+  async acquire(key: string = ALL, cost = 1): Promise<RateLimitDecision> {
+    const { shared } = this;
+    if (shared === undefined) return this.decide(key, cost);
+    this.checkCost(cost);
+    const decision =
+      shared.decideNow(key, cost, this.clock.now()) ?? (await shared.decide(key, cost, undefined));
+    if (decision.allowed) this.totalAllowed++;
+    else this.totalRejected++;
+    return decision;
   }
 
   enter(call: Call, now: number): Taken | PermitWait<Taken> {
@@ -142,10 +170,10 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     const cost =
       call.options.cost ?? (typeof settings.cost === 'function' ? settings.cost(call) : settings.cost);
     this.checkCost(cost);
+    if (this.shared !== undefined) return this.enterShared(this.shared, call, key, cost, now);
     const place = this.states.placeOf(key, now);
     if (!this.lines.has(place) && this.take(place, cost, now)) {
-      this.totalAllowed++;
-      return { place, cost, at: now };
+      return this.noteTaken(place, cost, now);
     }
     return this.join(call, place, cost, now);
   }
@@ -157,7 +185,13 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   }
 
   cancel(taken: Taken): void {
+    // A reset has forgotten what was taken before it.
+    if (taken.epoch !== this.epoch) return;
     this.totalAllowed--;
+    if (this.shared !== undefined) {
+      this.shared.giveBack(taken.place, taken.cost);
+      return;
+    }
     const state = this.states.get(taken.place);
     if (state === undefined) return;
     this.states.set(taken.place, this.algorithm.refund(state, taken.cost, taken.at, this.clock.now()));
@@ -170,6 +204,8 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   reset(): void {
     announce(this.environment, this, 'cleared');
     this.states.clear();
+    this.shared?.clear();
+    this.epoch++;
     for (const line of this.lines.values()) line.serve();
     this.totalAllowed = this.totalRejected = 0;
   }
@@ -188,7 +224,9 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     this.algorithm = settings.createAlgorithm();
     const before = this.states;
     this.states = this.createStates();
+    this.shared = this.createShared();
     if (previous.stateShape === settings.stateShape) this.states.adopt(before);
+    else this.epoch++;
     for (const line of this.lines.values()) line.serve();
   }
 
@@ -203,7 +241,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
       totalAllowed: this.totalAllowed,
       totalRejected: this.totalRejected,
       waiting,
-      keys: this.states.size,
+      keys: this.shared?.keys ?? this.states.size,
     };
   }
 
@@ -227,6 +265,42 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     );
     announce(this.environment, this, 'rejected', () => ({ error }));
     return error;
+  }
+
+  private enterShared(
+    shared: SharedLimit,
+    call: Call,
+    key: string,
+    cost: number,
+    now: number,
+  ): Taken | PermitWait<Taken> {
+    const decision = shared.decideNow(key, cost, now);
+    if (decision?.allowed === true) return this.noteTaken(key, cost, now);
+    const { maxWaitMs } = this.settings;
+    if (decision !== undefined && decision.retryAfterMs > maxWaitMs) {
+      this.totalRejected++;
+      throw this.refusal(decision);
+    }
+    return new SharedTurn<Taken>(call, this.clock, maxWaitMs, {
+      decide: (remainingMs) => shared.decide(key, cost, remainingMs),
+      permit: (at) => this.noteTaken(key, cost, at),
+      refusal: (refused) => {
+        this.totalRejected++;
+        return this.refusal(refused);
+      },
+      unused: () => shared.giveBack(key, cost),
+    });
+  }
+
+  private noteTaken(place: string, cost: number, at: number): Taken {
+    this.totalAllowed++;
+    return { place, cost, at, epoch: this.epoch };
+  }
+
+  private createShared(): SharedLimit | undefined {
+    const { shared } = this.settings;
+    const fleet = this.environment?.fleet;
+    return shared && fleet && new SharedLimit(this.name, shared, fleet, this.clock);
   }
 
   private take(place: string, cost: number, now: number): boolean {
@@ -256,8 +330,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
       (cost, now) => this.take(place, cost, now),
       (cost, now) => this.waitMs(place, cost, now),
       (cost, at) => {
-        this.totalAllowed++;
-        return { place, cost, at };
+        return this.noteTaken(place, cost, at);
       },
       (cost, now) => {
         this.totalRejected++;

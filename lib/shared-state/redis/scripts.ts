@@ -36,7 +36,7 @@ if last == ARGV[2] then
 end
 local granted = 0
 if room >= min then granted = math.min(want, room) end
-local nextFull = base + granted * emission
+local nextFull = math.ceil(base + granted * emission)
 if granted > 0 then
   redis.call('SET', KEYS[1], text(nextFull) .. '|' .. ARGV[2] .. '|' .. text(granted), 'PX', px(nextFull - now))
   return {text(now), 'ok', text(granted), '0', text(nextFull - now), text(room - granted)}

@@ -1,0 +1,227 @@
+import type { Clock } from '../../core/clock.js';
+import type { RateLimitDecision } from '../../core/errors.js';
+import type { Fleet, TakeAnswer } from '../../core/shared-state.js';
+import type { LimitAlgorithm } from './algorithm.js';
+import { KeyedStates } from './keyed-states.js';
+import { decisionOf, tokenBucket } from './limiter.js';
+
+/** How a limit is shared, and what holds while the store is lost. */
+export interface SharedLimitSettings {
+  readonly mode: 'exact' | 'leased';
+  readonly onStoreLoss: 'local-share' | 'open' | 'closed';
+  readonly capacity: number;
+  readonly perSecond: number;
+  readonly maxKeys: number;
+}
+
+/** Units borrowed from the store, of one key. */
+interface Lease {
+  left: number;
+  expiresAt: number;
+  /** Until then the store has nothing. */
+  deniedUntil: number;
+  refill: Promise<void> | undefined;
+  /** How the last decision came out. */
+  last: RateLimitDecision;
+}
+
+/** Unused units die after so long: they count as used at the store. */
+const LEASE_MS = 250;
+/** A lease lasts about so long at full rate. */
+const LEASE_SPAN_S = 0.02;
+const US_PER_SECOND = 1_000_000;
+/** Where a lost store refuses everything: when to try again. */
+const CLOSED_RETRY_MS = 1_000;
+
+/**
+ * A token bucket that all instances draw from. `exact` asks the store for every unit; `leased` borrows units for a few
+ * milliseconds ahead, so that most decisions are made from memory. While the store is lost each instance keeps to its
+ * share of the rate (or lets all or nothing pass).
+ */
+export class SharedLimit {
+  private readonly leases = new Map<string, Lease>();
+  private share: LocalShare | undefined;
+
+  constructor(
+    private readonly policy: string,
+    private readonly settings: SharedLimitSettings,
+    private readonly fleet: Fleet,
+    private readonly clock: Clock,
+  ) {}
+
+  /** Keys that are kept at the moment. */
+  get keys(): number {
+    return this.leases.size;
+  }
+
+  /** Decides from what has been borrowed; `undefined` where the store must be asked. */
+  decideNow(key: string, cost: number, now: number): RateLimitDecision | undefined {
+    const lease = this.leases.get(key);
+    if (lease === undefined) return undefined;
+    if (this.settings.mode === 'leased' && lease.left >= cost && lease.expiresAt > now) {
+      lease.left -= cost;
+      lease.last = this.allowed(lease.last.remaining - cost, lease.last.resetMs);
+      return lease.last;
+    }
+    if (lease.deniedUntil <= now) return undefined;
+    lease.last = this.refused(lease.deniedUntil - now, lease.last.resetMs);
+    return lease.last;
+  }
+
+  /** Asks the store. Never rejects. */
+  async decide(key: string, cost: number, remainingMs: number | undefined): Promise<RateLimitDecision> {
+    try {
+      return this.settings.mode === 'exact'
+        ? await this.takeOne(key, cost, remainingMs)
+        : await this.takeLeased(key, cost, remainingMs);
+    } catch {
+      return this.decideAlone(key, cost);
+    }
+  }
+
+  /** What the last decision of a key left. */
+  look(key: string): RateLimitDecision {
+    const { capacity } = this.settings;
+    return this.leases.get(key)?.last ?? this.allowed(capacity, 0);
+  }
+
+  /** Gives back what was not used after all; what has gone to the store for good comes back with time. */
+  giveBack(key: string, cost: number): void {
+    const lease = this.leases.get(key);
+    if (this.settings.mode === 'leased' && lease !== undefined) lease.left += cost;
+  }
+
+  clear(): void {
+    this.leases.clear();
+    this.share = undefined;
+  }
+
+  private async takeOne(
+    key: string,
+    cost: number,
+    remainingMs: number | undefined,
+  ): Promise<RateLimitDecision> {
+    // In units of the cost, which need not be whole.
+    const answer = await this.ask(key, { unit: cost, want: 1, min: 1 }, remainingMs);
+    const { granted, remaining, resetMs, retryAfterMs } = answer;
+    const left = Math.floor(remaining * cost);
+    const lease = this.leaseOf(key);
+    lease.last = granted > 0 ? this.allowed(left, resetMs) : this.refused(retryAfterMs, resetMs, left);
+    return lease.last;
+  }
+
+  private async takeLeased(
+    key: string,
+    cost: number,
+    remainingMs: number | undefined,
+  ): Promise<RateLimitDecision> {
+    const lease = this.leaseOf(key);
+    for (;;) {
+      const decision = this.decideNow(key, cost, this.clock.now());
+      if (decision !== undefined) return decision;
+      lease.refill ??= this.refill(lease, key, Math.ceil(cost), remainingMs).finally(() => {
+        lease.refill = undefined;
+      });
+      await lease.refill;
+    }
+  }
+
+  private async refill(
+    lease: Lease,
+    key: string,
+    min: number,
+    remainingMs: number | undefined,
+  ): Promise<void> {
+    const { capacity, perSecond } = this.settings;
+    const share = Math.min(capacity / 8, perSecond / this.fleet.size);
+    const want = Math.max(min, Math.floor(Math.min(perSecond * LEASE_SPAN_S, share)));
+    const answer = await this.ask(key, { unit: 1, want, min }, remainingMs);
+    const now = this.clock.now();
+    lease.last = this.allowed(answer.remaining + answer.granted, answer.resetMs);
+    if (answer.granted === 0) {
+      lease.deniedUntil = now + answer.retryAfterMs;
+      return;
+    }
+    // What was left of an older lease has died with it.
+    lease.left = (lease.expiresAt > now ? lease.left : 0) + answer.granted;
+    lease.expiresAt = now + LEASE_MS;
+  }
+
+  private ask(
+    key: string,
+    { unit, want, min }: { unit: number; want: number; min: number },
+    remainingMs: number | undefined,
+  ): Promise<TakeAnswer> {
+    const { capacity, perSecond } = this.settings;
+    const emissionUs = US_PER_SECOND / perSecond;
+    return this.fleet.state.take(
+      { kind: 'rateLimit', policy: this.policy, subject: key },
+      { emissionUs: emissionUs * unit, toleranceUs: emissionUs * capacity, want, min },
+      remainingMs,
+    );
+  }
+
+  /** The store is lost. */
+  private decideAlone(key: string, cost: number): RateLimitDecision {
+    const { onStoreLoss, capacity } = this.settings;
+    if (onStoreLoss === 'open') return this.allowed(capacity, 0);
+    if (onStoreLoss === 'closed') return this.refused(CLOSED_RETRY_MS, CLOSED_RETRY_MS);
+    if (this.share?.size !== this.fleet.size) this.share = new LocalShare(this.settings, this.fleet.size);
+    return this.share.decide(key, cost, this.clock.now());
+  }
+
+  private leaseOf(key: string): Lease {
+    let lease = this.leases.get(key);
+    if (lease === undefined) {
+      lease = { left: 0, expiresAt: 0, deniedUntil: 0, refill: undefined, last: this.look(key) };
+      this.makeRoom();
+      this.leases.set(key, lease);
+    }
+    return lease;
+  }
+
+  /** The oldest goes: at worst it costs a question more, and what it had borrowed. */
+  private makeRoom(): void {
+    if (this.leases.size < this.settings.maxKeys) return;
+    for (const [key, { refill }] of this.leases) {
+      if (refill !== undefined) continue;
+      this.leases.delete(key);
+      return;
+    }
+  }
+
+  private allowed(remaining: number, resetMs: number): RateLimitDecision {
+    const limit = this.settings.capacity;
+    return { allowed: true, remaining: Math.max(0, Math.floor(remaining)), limit, retryAfterMs: 0, resetMs };
+  }
+
+  private refused(retryAfterMs: number, resetMs: number, remaining = 0): RateLimitDecision {
+    return { allowed: false, remaining, limit: this.settings.capacity, retryAfterMs, resetMs };
+  }
+}
+
+/** One instance's part of the limit, from memory. */
+class LocalShare {
+  private readonly algorithm: LimitAlgorithm<unknown>;
+  private readonly states: KeyedStates<unknown>;
+
+  constructor(
+    { capacity, perSecond, maxKeys }: SharedLimitSettings,
+    readonly size: number,
+  ) {
+    this.algorithm = tokenBucket(Math.max(1, Math.floor(capacity / size)), perSecond / size);
+    this.states = new KeyedStates(this.algorithm, maxKeys, () => {});
+  }
+
+  decide(key: string, cost: number, now: number): RateLimitDecision {
+    const { algorithm, states } = this;
+    // A cost above the share would never be served: it takes all of it.
+    const taken = Math.min(cost, algorithm.limit);
+    const place = states.placeOf(key, now);
+    const state = states.get(place);
+    const next = algorithm.take(state, taken, now);
+    if (next === undefined) return decisionOf(algorithm, state, false, taken, now);
+    states.set(place, next);
+    return decisionOf(algorithm, next, true, taken, now);
+  }
+}
