@@ -1,4 +1,5 @@
 export { Priority, type CallInfo, type CallOptions } from './core/call.js';
+export type { CallDurationStats, CallEnd, PipelineDurations } from './core/call-durations.js';
 export type { Clock, RandomSource } from './core/clock.js';
 export type { Duration } from './core/duration.js';
 export type { PolicyEnvironment } from './core/environment.js';

@@ -1,3 +1,4 @@
+import type { CallDurations } from '../core/call-durations.js';
 import type { Clock } from '../core/clock.js';
 import { Pipeline, completeOrder } from '../pipeline/index.js';
 import type { FaultInjector } from '../policies/chaos/fault-injector.js';
@@ -22,13 +23,21 @@ export function protect(
   clock: Clock,
   options: Pick<ResilienceModuleOptions, 'enabled' | 'order'>,
   faults: FaultInjector,
+  durations: CallDurations | undefined,
 ): Protection {
   const isOn = options.enabled !== false;
   const policies = isOn ? policiesOf(plan, registry) : [];
   const inside = policies.filter((policy) => !isRequestLimit(policy));
   const guests = isOn ? faults.join({ name: plan.name, policies: inside }) : undefined;
   return {
-    pipeline: new Pipeline(plan.name, inside, clock, completeOrder(plan.order ?? options.order), guests),
+    pipeline: new Pipeline(
+      plan.name,
+      inside,
+      clock,
+      completeOrder(plan.order ?? options.order),
+      guests,
+      durations && ((next) => durations.time(plan.name, next)),
+    ),
     requestLimits: policies.filter(isRequestLimit),
     limits: inside.filter(
       (policy): policy is RateLimitPolicy => policy instanceof RateLimitPolicy && !policy.isKeyed,

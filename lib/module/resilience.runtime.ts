@@ -1,6 +1,7 @@
 import type { ExecutionContext, Type } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 import { Call, type CallOptions, type Invoke } from '../core/call.js';
+import { CallDurations } from '../core/call-durations.js';
 import type { Clock } from '../core/clock.js';
 import { clockOf } from '../core/environment.js';
 import { InvalidOptionsError, RateLimitExceededError, type ResilienceError } from '../core/errors.js';
@@ -61,6 +62,8 @@ export class ResilienceRuntime implements Runtime {
   /** Brings faults into the pipelines. */
   readonly faults: FaultInjector;
   readonly context: RequestContext | undefined;
+  /** How long calls take, where the options ask for it. */
+  readonly durations: CallDurations | undefined;
   private readonly bindings = new Map<Type, Binding>();
   /** By what an interceptor was made with, the class and the handler: an inherited handler is one in each class. */
   private readonly intercepted = new WeakMap<object, Map<Type, Map<unknown, Protection>>>();
@@ -82,6 +85,7 @@ export class ResilienceRuntime implements Runtime {
       requestContext === false
         ? undefined
         : new RequestContext(this.clock, requestContext === true ? {} : requestContext);
+    this.durations = options.callDurations === true ? new CallDurations(this.clock) : undefined;
     this.headers = new ResponseHeaders(writer, options.http?.rateLimitHeaders ?? 'standard');
     this.policies = new PolicyRegistry(options.defaults ?? {}, options.maxPolicies ?? 10_000, {
       clock: this.clock,
@@ -281,7 +285,7 @@ export class ResilienceRuntime implements Runtime {
   }
 
   private protect(plan: MethodPlan): Protection {
-    return protect(plan, this.policies, this.clock, this.options, this.faults);
+    return protect(plan, this.policies, this.clock, this.options, this.faults, this.durations);
   }
 
   /** The methods of a class that can be called from outside: their policies show before the first call. */

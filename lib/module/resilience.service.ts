@@ -1,6 +1,7 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
 import { Observable } from 'rxjs';
-import type { EventKind, PolicyEvent, PolicyEventListener } from '../core/events.js';
+import type { PipelineDurations } from '../core/call-durations.js';
+import type { EventKind, EventSelection, PolicyEvent, PolicyEventListener } from '../core/events.js';
 import type { ResilientOptions } from '../decorators/resilient.options.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import { DrainingService, type DrainingStats } from '../draining/draining.service.js';
@@ -56,6 +57,8 @@ export interface ResilienceStats {
   readonly hedges: ByName<HedgeStats>;
   readonly chaosPolicies: ByName<ChaosStats>;
   readonly draining: DrainingStats;
+  /** With `callDurations`: how long calls took, by pipeline, which is called as its method: `Class.method`. */
+  readonly calls?: ByName<PipelineDurations>;
 }
 
 /**
@@ -157,6 +160,11 @@ export class ResilienceService {
     return this.runtime.events.listen(listener as PolicyEventListener, { [kind]: [type] });
   }
 
+  /** @internal As {@link EventHub.witness}. */
+  witness(listener: PolicyEventListener, only: EventSelection): () => void {
+    return this.runtime.events.witness(listener, only);
+  }
+
   /** The policy of that name, if there is one; nothing is created. */
   find<K extends NamedKind>(kind: K, name: string): PolicyTypes[K] | undefined {
     return this.runtime.policies.find(kind, name);
@@ -218,7 +226,12 @@ export class ResilienceService {
       return [POLICY_KINDS[kind].plural, Object.fromEntries(policies)] as const;
     });
     const timestamp = new Date(this.runtime.clock.wallTime()).toISOString();
-    const draining = this.draining.stats();
-    return { timestamp, ...Object.fromEntries(byKind), draining } as unknown as ResilienceStats;
+    const { durations } = this.runtime;
+    return {
+      timestamp,
+      ...Object.fromEntries(byKind),
+      draining: this.draining.stats(),
+      ...(durations && { calls: durations.stats() }),
+    } as unknown as ResilienceStats;
   }
 }

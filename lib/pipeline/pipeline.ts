@@ -54,6 +54,8 @@ export class Pipeline {
     order?: readonly PipelineSlot[],
     /** What joins for a while, such as an injected fault; asked at each composition. */
     private readonly guests: () => readonly PipelinePolicy[] = () => [],
+    /** What stands around all of it, such as a measurement. */
+    private readonly around: (inside: Next) => Next = (inside) => inside,
   ) {
     refuseProblems(orderProblems(order, `pipeline "${name}"`));
     this.order = completeOrder(order);
@@ -101,7 +103,7 @@ export class Pipeline {
   private compose(): void {
     const steps = [...this.policies, ...this.guests()].flatMap(stepsOf);
     this.ordered = this.order.flatMap((slot) => steps.filter((step) => step.slot === slot));
-    this.composed = compose(this.ordered, this.clock);
+    this.composed = this.around(compose(this.ordered, this.clock));
     this.round = compositionRound();
   }
 }
