@@ -1,3 +1,5 @@
+import type { AsyncResource } from 'node:async_hooks';
+import { captureContext, runInContext } from './async-context.js';
 import { runMethod, type AbortListener, type Call, type Next, type Runner } from './call.js';
 import type { Clock } from './clock.js';
 import { PermitWait, type PermitListener } from './permit-wait.js';
@@ -47,13 +49,16 @@ class Frame {
   readonly endsAttempts: boolean;
   /** Whether attempts are calls of their own, because one can end while the call around it goes on. */
   readonly nested: boolean;
-  /** Whether nothing stands around the frame, so that its first attempt may use the call itself. */
-  readonly outermost: boolean;
+  /** Whether a first attempt may use the call itself: nothing stands around the frame, and no guard bounds the call. */
+  readonly mayBorrow: boolean;
 
   constructor({ guards, next = runMethod, clock, repeater, enclosed = false }: FrameOptions) {
     this.guards = guards;
     this.count = guards.length;
-    this.peekers = guards.filter((guard) => guard.peek !== undefined);
+    // Not past one that wants to hear of refusals further in: it must have let the attempt in before.
+    const listener = guards.findIndex(({ hearsRefusals }) => hearsRefusals === true);
+    const asked = listener < 0 ? guards : guards.slice(0, listener + 1);
+    this.peekers = asked.filter((guard) => guard.peek !== undefined);
     this.next = next;
     this.innermost = next === runMethod;
     this.clock = clock;
@@ -62,7 +67,8 @@ class Frame {
     this.readsEnd = guards.some(({ needsTime }) => needsTime === 'start and end');
     this.endsAttempts = guards.some(({ endsAttempts }) => endsAttempts === true);
     this.nested = this.endsAttempts && (enclosed || repeater !== undefined);
-    this.outermost = !enclosed;
+    this.mayBorrow =
+      !enclosed && (repeater === undefined || !guards.some(({ boundsCall }) => boundsCall === true));
   }
 }
 
@@ -85,6 +91,8 @@ class Run implements AbortListener, PermitListener {
   /** Whether what runs inside is still to be heard. */
   private waiting = false;
   private repetition: Repetition | undefined = undefined;
+  /** Where further attempts run: an abort comes from a turn of somebody else's. */
+  private context: AsyncResource | undefined = undefined;
   private resolve: ((value: unknown) => void) | undefined = undefined;
   private reject: ((reason: unknown) => void) | undefined = undefined;
 
@@ -106,7 +114,7 @@ class Run implements AbortListener, PermitListener {
   private attempt(): unknown {
     const { frame, outer } = this;
     // With nothing around the frame nobody else needs this call: the first attempt may use it up.
-    const borrows = this.repetition === undefined && frame.outermost && !outer.cancellable;
+    const borrows = this.repetition === undefined && frame.mayBorrow && !outer.cancellable;
     this.call = frame.nested && !borrows ? outer.child() : outer;
     this.entered = 0;
     const { call, startedAt } = this;
@@ -157,8 +165,16 @@ class Run implements AbortListener, PermitListener {
   /** Some guard did not let the attempt in: those before it take it back. */
   refused(error: unknown): unknown {
     const { frame, call, permits } = this;
-    for (let i = this.entered - 1; i >= 0; i--) (frame.guards[i] as AnyGuard).cancel(permits[i], call);
-    return this.concluded(false, error);
+    let outcome = error;
+    for (let i = this.entered - 1; i >= 0; i--) {
+      try {
+        (frame.guards[i] as AnyGuard).cancel(permits[i], call, error);
+      } catch (thrown) {
+        // Only a user's matcher throws; the guards further out still get their permits back.
+        outcome = thrown;
+      }
+    }
+    return this.concluded(false, outcome);
   }
 
   private runInside(): unknown {
@@ -187,6 +203,7 @@ class Run implements AbortListener, PermitListener {
     const promise = this.keepOwnPromise();
     this.waiting = true;
     this.running = running;
+    if (frame.repeater !== undefined && call.cancellable) this.context ??= captureContext();
     if (call.cancellable) {
       if (frame.innermost) call.runner = this as Runner;
       else if (frame.endsAttempts) call.owner = this;
@@ -269,7 +286,7 @@ class Run implements AbortListener, PermitListener {
     repetition.delayMs = delayMs;
     outer.attempt = repetition.retries + 1;
     const promise = this.keepOwnPromise();
-    const again = () => this.again(repeater, repetition, ok, result);
+    const again = () => runInContext(this.context, () => this.again(repeater, repetition, ok, result));
     if (delayMs > 0) this.sleep(delayMs, again);
     // In a turn of its own, so that a million immediate retries do not nest.
     else queueMicrotask(again);

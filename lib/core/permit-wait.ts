@@ -1,3 +1,5 @@
+import type { AsyncResource } from 'node:async_hooks';
+import { captureContext, runInContext } from './async-context.js';
 import type { AbortListener, Call } from './call.js';
 import { TimerEntry } from './timer-entry.js';
 
@@ -16,6 +18,7 @@ const NEXT_TURN = Promise.resolve();
  */
 export abstract class PermitWait<P> extends TimerEntry implements AbortListener {
   private listener: PermitListener | undefined = undefined;
+  private context: AsyncResource | undefined = undefined;
 
   constructor(readonly call: Call) {
     super();
@@ -26,20 +29,29 @@ export abstract class PermitWait<P> extends TimerEntry implements AbortListener 
   /** Who waits; set in the turn in which the guard answers. */
   listen(listener: PermitListener): void {
     this.listener = listener;
+    this.context = captureContext();
   }
 
   grant(permit: P): void {
-    void NEXT_TURN.then(() => this.listener?.granted(permit));
+    this.tell((listener) => listener.granted(permit));
   }
 
   refuse(reason: unknown): void {
-    void NEXT_TURN.then(() => this.listener?.refused(reason));
+    this.tell((listener) => listener.refused(reason));
   }
 
   /** The permit, for who has nothing else to do meanwhile. */
   asPromise(): Promise<P> {
     return new Promise((resolve, reject) => {
       this.listen({ granted: resolve, refused: reject });
+    });
+  }
+
+  /** In the context of who waits, and not of who let go of the permit. */
+  private tell(how: (listener: PermitListener) => void): void {
+    void NEXT_TURN.then(() => {
+      const { listener } = this;
+      if (listener !== undefined) runInContext(this.context, () => how(listener));
     });
   }
 }

@@ -37,6 +37,10 @@ export interface Guard<P> {
   readonly needsTime: 'never' | 'start' | 'start and end';
   /** Whether its permit comes back when the method itself settles, not when the attempt does. */
   readonly settlesWithMethod?: boolean;
+  /** Whether it bounds the time of the call, and not only of an attempt. */
+  readonly boundsCall?: boolean;
+  /** Whether it wants to hear of what guards further in refuse. */
+  readonly hearsRefusals?: boolean;
   /** Whether it can end an attempt while the call around it goes on. */
   readonly endsAttempts?: boolean;
   /** Whether all is well, so that a call may be sent more often than it was made. */
@@ -45,8 +49,8 @@ export interface Guard<P> {
   peek?(call: Call, now: number): ResilienceError | undefined;
   /** Lets the attempt in, now or later, or throws (ends the wait with) its refusal. */
   enter(call: Call, now: number): P | PermitWait<P>;
-  /** The attempt was let in here but refused further in: takes it back, as if it had never come. */
-  cancel(permit: P, call: Call): void;
+  /** The attempt was let in here but refused further in, with `error`: takes it back, as if it had never come. */
+  cancel(permit: P, call: Call, error: unknown): void;
   /**
    * The attempt is over. `result` is what it returned, or what it threw where `ok` is false. A throwing matcher of the
    * user's may throw out of here, after the permit was given back. `endedAt` is `startedAt` where no guard needs it.

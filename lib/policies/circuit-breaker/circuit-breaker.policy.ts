@@ -2,7 +2,7 @@ import type { Call, CallInfo, CallOptions, Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
 import { announce, buildRejection, clockOf, type PolicyEnvironment } from '../../core/environment.js';
-import { CircuitOpenError } from '../../core/errors.js';
+import { CircuitOpenError, TimeoutExceededError, isRejection } from '../../core/errors.js';
 import { recomposePipelines } from '../../core/composition.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
@@ -192,8 +192,20 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     return circuit.admit();
   }
 
-  cancel(admission: Admission): void {
-    this.release(admission);
+  /** With `recordErrors` what is refused further in may count as well; so does a timeout that ended the wait there. */
+  cancel(admission: Admission, call: Call, error: unknown): void {
+    let counts = false;
+    try {
+      const isOurs = isRejection(error) || error instanceof TimeoutExceededError;
+      counts = isOurs && classify(this.settings, call, false, error) === 'failure';
+    } finally {
+      if (!counts) this.release(admission);
+    }
+    if (counts) this.settle(admission, call, false, error, Number.NaN, Number.NaN);
+  }
+
+  get hearsRefusals(): boolean {
+    return this.settings.recordErrors !== undefined;
   }
 
   settle(

@@ -1,3 +1,5 @@
+import type { AsyncResource } from 'node:async_hooks';
+import { captureContext, runInContext } from '../../core/async-context.js';
 import type { Call, Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { TimerEntry } from '../../core/timer-entry.js';
@@ -27,6 +29,8 @@ export class Race extends TimerEntry {
   private firstError: { readonly error: unknown } | undefined;
   private started = 0;
   private over = false;
+  /** Where hedges run: the timer's turn is somebody else's. */
+  private context: AsyncResource | undefined;
   private resolve!: (value: unknown) => void;
   private reject!: (reason: unknown) => void;
 
@@ -50,7 +54,7 @@ export class Race extends TimerEntry {
 
   onDue(): void {
     if (this.over || this.call.abortKind !== undefined || !this.rules.mayHedge()) return;
-    this.start();
+    runInContext(this.context, () => this.start());
   }
 
   private start(): void {
@@ -60,7 +64,10 @@ export class Race extends TimerEntry {
     const attempt: Attempt = { call, startedAt: this.clock.now(), hedged: this.started > 0 };
     this.started++;
     this.attempts.add(attempt);
-    if (this.started <= this.maxHedges) this.armNext();
+    if (this.started <= this.maxHedges) {
+      this.context ??= captureContext();
+      this.armNext();
+    }
     let result: unknown;
     try {
       result = this.runAttempt(call);

@@ -75,7 +75,8 @@ const ROUNDING_US = 1e-3;
 const ROUNDING_MS = 1e-6;
 
 function toUs(ms: number): number {
-  return Math.floor(ms * US_PER_MS);
+  // A sum of fractions may be just below the microsecond that is meant.
+  return Math.floor(ms * US_PER_MS + ROUNDING_US);
 }
 
 /**

@@ -10,7 +10,7 @@ import { execute } from '../../core/execute.js';
 
 import type { Guard, Policy } from '../../core/policy.js';
 import { AdaptiveTimeout, type AdaptiveTimeoutStats } from './adaptive-timeout.js';
-import { HttpTimeouts, timeoutPhaseOf, type TimeoutPhase } from './http-timeouts.js';
+import { HttpTimeouts, clientPhaseOf, type TimeoutPhase } from './http-timeouts.js';
 import { timeoutSettings, type TimeoutOptions, type TimeoutSettings } from './timeout.options.js';
 
 /** The numbers of a timeout. @publicApi */
@@ -58,7 +58,7 @@ export class TimeoutPolicy implements Policy {
   private failedAttempts = 0;
   private timedOutAttempts = 0;
   private timedOutCalls = 0;
-  private phases = { connect: 0, read: 0 };
+  private phases = { connect: 0, read: 0, request: 0 };
   /** The frames of `execute`. */
   private alone: Next;
 
@@ -105,7 +105,7 @@ export class TimeoutPolicy implements Policy {
     announce(this.environment, this, 'cleared');
     this.totalAttempts = this.successfulAttempts = this.failedAttempts = 0;
     this.timedOutAttempts = this.timedOutCalls = 0;
-    this.phases = { connect: 0, read: 0 };
+    this.phases = { connect: 0, read: 0, request: 0 };
     this.adaptive?.reset();
   }
 
@@ -138,7 +138,7 @@ export class TimeoutPolicy implements Policy {
       failedAttempts: this.failedAttempts,
       timedOutAttempts: this.timedOutAttempts,
       timedOutCalls: this.timedOutCalls,
-      timedOutByPhase: { ...this.phases, request: this.timedOutAttempts },
+      timedOutByPhase: { ...this.phases, request: this.phases.request + this.timedOutAttempts },
       adaptive: adaptive?.stats(),
     };
   }
@@ -173,7 +173,12 @@ export class TimeoutPolicy implements Policy {
         call.boundAttempt(timer);
         return timer;
       },
-      cancel: (timer) => timer?.settle(),
+      cancel: (timer) => {
+        if (timer === undefined) return;
+        timer.settle();
+        if (timer.fired) this.timedOutAttempts++;
+        else this.totalAttempts--;
+      },
       settle: (timer, _call, ok, result, startedAt, endedAt) => {
         if (timer === undefined) return;
         timer.settle();
@@ -193,6 +198,7 @@ export class TimeoutPolicy implements Policy {
       policy: this,
       needsTime: 'start',
       endsAttempts: true,
+      boundsCall: true,
       enter: (call, now) => {
         const { totalMs } = this.settings;
         if (totalMs === undefined) return undefined;
@@ -200,11 +206,16 @@ export class TimeoutPolicy implements Policy {
         call.bound(now + totalMs);
         return this.arm(call, now, totalMs, 'total');
       },
-      cancel: (timer) => timer?.settle(),
+      cancel: (timer) => {
+        if (timer === undefined) return;
+        timer.settle();
+        if (timer.fired) this.noteTotal();
+        else if (!this.boundsAttempts) this.totalAttempts--;
+      },
       settle: (timer, _call, ok) => {
         if (timer === undefined) return;
         timer.settle();
-        if (timer.fired && !ok) this.timedOutCalls++;
+        if (timer.fired && !ok) this.noteTotal();
         else if (this.boundsAttempts) return;
         else if (ok) this.successfulAttempts++;
         else this.failedAttempts++;
@@ -212,13 +223,18 @@ export class TimeoutPolicy implements Policy {
     };
   }
 
+  /** A whole call ran out of time; where attempts have no time of their own, that was an attempt's. */
+  private noteTotal(): void {
+    this.timedOutCalls++;
+    if (!this.boundsAttempts) this.timedOutAttempts++;
+  }
+
   /** An attempt failed before its time was over: perhaps because its HTTP client ran out of one of its own. */
   private notePhase(error: unknown): void {
-    const phase = timeoutPhaseOf(error);
-    if (phase !== 'connect' && phase !== 'read') return;
+    const phase = clientPhaseOf(error, this.name);
+    if (phase === undefined) return;
     this.phases[phase]++;
-    const { connectMs, readMs } = this.settings.http;
-    const limitMs = phase === 'connect' ? connectMs : readMs;
+    const limitMs = this.settings.http[`${phase}Ms`];
     announce(this.environment, this, 'timed-out', () => ({ scope: phase, limitMs, error }));
   }
 

@@ -96,7 +96,7 @@ describe('CircuitBreakerPolicy', () => {
     const probe = breaker.enter(settled);
     breaker.settle(probe, settled, true, 'fine', Number.NaN, Number.NaN);
     breaker.settle(probe, settled, true, 'fine', Number.NaN, Number.NaN);
-    breaker.cancel(probe);
+    breaker.cancel(probe, settled, new Error('refused'));
 
     const running = deferred();
     const second = call(() => running.promise);
