@@ -25,6 +25,7 @@ const config: Config = {
     // The sources import './x.js', as Node wants it; the tests run x.ts.
     '^(\\.{1,2}/.*)\\.js$': ['$1.ts', '$1.js'],
     '^nestjs-breakwater$': '<rootDir>/lib/index.ts',
+    '^nestjs-breakwater/(prometheus|opentelemetry)$': '<rootDir>/lib/observability/$1/index.ts',
     '^nestjs-breakwater/testing$': '<rootDir>/lib/testing/index.ts',
   },
   testTimeout: 15_000,

@@ -58,6 +58,11 @@ export class EventHub {
     return () => this.change(this.listeners, without(this.witnesses, subscription));
   }
 
+  /** Whether somebody is told at once, so that the asynchronous context of events matters. */
+  get witnessed(): boolean {
+    return this.witnesses.length > 0;
+  }
+
   /** Whether anybody listens to events of this type. */
   wants(kind: EventKind, type: string): boolean {
     return this.active && (isWanted(this.listeners, kind, type) || isWanted(this.witnesses, kind, type));

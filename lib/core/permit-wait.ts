@@ -40,6 +40,11 @@ export abstract class PermitWait<P> extends TimerEntry implements AbortListener 
     this.tell((listener) => listener.refused(reason));
   }
 
+  /** Refuses with what is made in the context of who waits, so that whoever watches knows whose refusal it is. */
+  refuseWith(make: () => unknown): void {
+    runInContext(this.context, () => this.refuse(make()));
+  }
+
   /** The permit, for who has nothing else to do meanwhile. */
   asPromise(): Promise<P> {
     return new Promise((resolve, reject) => {

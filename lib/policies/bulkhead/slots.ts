@@ -93,7 +93,7 @@ export class Slots {
       const victim = line.lastBelow(priority, now, settings.agingMs);
       if (victim === undefined) throw this.observer.refusal('full', this);
       this.leave(victim);
-      victim.refuse(this.observer.refusal('shed', this));
+      victim.refuseWith(() => this.observer.refusal('shed', this));
     }
     const waiter = new Waiter<Slots>(call, priority, now, this.left);
     line.add(waiter);
@@ -125,6 +125,7 @@ export class Slots {
   private readonly left = (waiter: Waiter<Slots>, why: 'waited' | 'aborted'): void => {
     this.leave(waiter);
     if (this.idle) this.observer.emptied(this);
-    waiter.refuse(why === 'aborted' ? waiter.call.abortReason : this.observer.refusal('waited', this));
+    if (why === 'aborted') waiter.refuse(waiter.call.abortReason);
+    else waiter.refuseWith(() => this.observer.refusal('waited', this));
   };
 }

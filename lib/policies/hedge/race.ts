@@ -53,8 +53,10 @@ export class Race extends TimerEntry {
   }
 
   onDue(): void {
-    if (this.over || this.call.abortKind !== undefined || !this.rules.mayHedge()) return;
-    runInContext(this.context, () => this.start());
+    if (this.over || this.call.abortKind !== undefined) return;
+    runInContext(this.context, () => {
+      if (this.rules.mayHedge()) this.start();
+    });
   }
 
   private start(): void {

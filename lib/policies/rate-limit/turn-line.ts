@@ -74,7 +74,7 @@ export class TurnLine<P> {
       // The limit was changed while it waited, to one that it can never meet.
       if (!taken && this.waitMs(first.cost, now) === Number.POSITIVE_INFINITY) {
         this.dequeue(first);
-        first.refuse(this.refusal(first.cost, now));
+        first.refuseWith(() => this.refusal(first.cost, now));
         continue;
       }
       if (!taken) break;

@@ -1,3 +1,5 @@
+import type { AsyncResource } from 'node:async_hooks';
+import { captureContext, runInContext } from '../../core/async-context.js';
 import { CallTimer } from '../../core/bounded-call.js';
 import { type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
@@ -240,7 +242,9 @@ export class TimeoutPolicy implements Policy {
 
   private arm(call: Call, now: number, limitMs: number, scope: 'attempt' | 'total'): CallTimer {
     call.cancellable = true;
-    const timer = new TimeoutTimer(call, this.clock, this, limitMs, scope);
+    const watched = this.environment?.events?.witnessed === true;
+    const context = watched ? captureContext() : undefined;
+    const timer = new TimeoutTimer(call, this.clock, this, limitMs, scope, context);
     this.clock.arm(timer, now + limitMs);
     return timer;
   }
@@ -271,8 +275,14 @@ class TimeoutTimer extends CallTimer {
     private readonly owner: TimeoutPolicy,
     private readonly limitMs: number,
     private readonly scope: 'attempt' | 'total',
+    private readonly context: AsyncResource | undefined,
   ) {
     super(call, clock);
+  }
+
+  /** Where somebody watches, also what follows from the time-out belongs to the caller. */
+  override onDue(): void {
+    runInContext(this.context, () => super.onDue());
   }
 
   protected override reason(): TimeoutExceededError | undefined {

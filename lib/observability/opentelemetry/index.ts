@@ -1,0 +1,2 @@
+export { registerResilienceTelemetry, type TelemetryOptions } from './register-telemetry.js';
+export { ResilienceTelemetryModule } from './resilience-telemetry.module.js';
