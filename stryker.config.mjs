@@ -25,13 +25,14 @@ export default {
     enableFindRelatedTests: false,
     config: {
       testMatch: testsOf(folder).map((pattern) => `<rootDir>/test/${pattern}`),
+      testRunner: '<rootDir>/scripts/jest-circus-first-failure.mjs',
       // Nothing here waits for real: a test that takes so long hangs.
-      testTimeout: 3_000,
+      testTimeout: 2_000,
     },
   },
   coverageAnalysis: 'perTest',
   concurrency: 2,
-  timeoutMS: 4_000,
+  timeoutMS: 6_000,
   // A worker that has loaded the modules some hundred times is heavy.
   maxTestRunnerReuse: 100,
 

@@ -1,4 +1,6 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
+import { Call } from '../../../lib/core/call.js';
+import { FallbackExhaustedError } from '../../../lib/core/errors.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { FallbackChain, FallbackLevel, type CacheOptions } from '../../../lib/policies/fallback/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
@@ -63,8 +65,9 @@ describe('cache levels of a fallback chain', () => {
       .register(FallbackLevel.DEFAULT, () => 'default');
     await filling.execute();
 
+    await clock.advance(60_000);
     const withinTime = await cacheFirst.execute();
-    await clock.advance(60_001);
+    await clock.advance(1);
     const later = await cacheFirst.execute();
 
     expect([withinTime.value, later.value]).toEqual(['fresh', 'default']);
@@ -136,5 +139,163 @@ describe('cache levels of a fallback chain', () => {
     expect(answer).toBeNull();
     await expect(pipeline.execute(() => Promise.reject(down), { args: ['USD'] })).rejects.toBe(down);
     expect(chain.stats().levels.local_cache).toMatchObject({ answered: 1, failed: 1 });
+  });
+
+  it('FB-06 keeps what the primary and the replica answer, and no substitute', async () => {
+    const primary = { answer: (): unknown => Promise.reject(down) };
+    const replica = { answer: (): unknown => 'replica' };
+    const chain = new FallbackChain('rates')
+      .register(FallbackLevel.PRIMARY, () => primary.answer())
+      .register(FallbackLevel.REPLICA, () => replica.answer())
+      .cache(FallbackLevel.LOCAL_CACHE)
+      .register(FallbackLevel.DEFAULT, () => 'default');
+    const ask = async () => (await chain.execute('EUR')).value;
+
+    const answers = [await ask()];
+    replica.answer = () => Promise.reject(down);
+    answers.push(await ask());
+    chain.reset();
+    answers.push(await ask(), await ask());
+
+    expect(answers).toEqual(['replica', 'replica', 'default', 'default']);
+  });
+
+  it('FB-06 around a method it keeps what the replica answers', async () => {
+    const replica = { answer: (): unknown => 'replica' };
+    const chain = new FallbackChain('rates')
+      .register(FallbackLevel.REPLICA, () => replica.answer())
+      .cache(FallbackLevel.LOCAL_CACHE);
+    const pipeline = new Pipeline('rates', [chain], new ManualClock());
+    await pipeline.execute(() => Promise.reject(down));
+    replica.answer = () => Promise.reject(down);
+
+    expect(await pipeline.execute(() => Promise.reject(down))).toBe('replica');
+  });
+
+  it('FB-06 around a method, too, it serves what is stale on failure', async () => {
+    const clock = new ManualClock();
+    const options = { ttl: '1m', staleTtl: '10m' };
+    const chain = new FallbackChain('rates', {}, { clock }).cache(FallbackLevel.LOCAL_CACHE, options);
+    const pipeline = new Pipeline('rates', [chain], clock);
+    await pipeline.execute(() => 'fresh');
+    await clock.advance(60_001);
+
+    expect(await pipeline.execute(() => Promise.reject(down))).toBe('fresh');
+  });
+
+  it('a reset leaves alone what a store keeps: it may be the store of others', async () => {
+    const { chain, fail } = setUp({ store: new Map<string, unknown>() }, FallbackLevel.DISTRIBUTED_CACHE);
+    await chain.execute('EUR');
+    fail();
+
+    chain.reset();
+
+    expect((await chain.execute('EUR')).value).toBe('fresh EUR');
+  });
+
+  it('FB-06 `key` tells one question from another', async () => {
+    const { chain, fail } = setUp({ key: (currency: string) => currency.slice(0, 1) });
+    await chain.execute('EUR');
+    fail();
+
+    expect((await chain.execute('ETB')).value).toBe('fresh EUR');
+    await expect(chain.execute('USD')).rejects.toThrow();
+  });
+
+  it('FB-06 a store is asked by key, and told how long an answer may be of use', async () => {
+    const set = jest.fn();
+    const options = { ttl: 1_000, staleTtl: 500, key: () => 'k', store: { get: () => undefined, set } };
+    const { chain } = setUp(options, FallbackLevel.DISTRIBUTED_CACHE);
+
+    await chain.execute('EUR');
+
+    expect(set.mock.calls).toEqual([['k', { value: 'fresh EUR', at: expect.any(Number) }, 1_500]]);
+  });
+
+  it('FB-06 who asks later does not share an earlier reading', async () => {
+    const get = jest.fn(async () => undefined);
+    const { chain, fail } = setUp({ store: { get, set: () => undefined } }, FallbackLevel.DISTRIBUTED_CACHE);
+    fail();
+
+    await chain.execute('EUR').catch(() => undefined);
+    await chain.execute('EUR').catch(() => undefined);
+
+    expect(get).toHaveBeenCalledTimes(2);
+  });
+
+  it.each([null, 'rubbish', { value: 1 }, { at: 1 }])(
+    'FB-06 what is no answer of ours, %j, is a miss',
+    async (kept) => {
+      const store = { get: () => kept, set: () => undefined };
+      const { chain, fail } = setUp({ store }, FallbackLevel.DISTRIBUTED_CACHE);
+      fail();
+
+      await expect(chain.execute('EUR')).rejects.toThrow(FallbackExhaustedError);
+      expect(chain.stats().levels.distributed_cache).toMatchObject({ failed: 1, lastError: undefined });
+    },
+  );
+
+  it.each([
+    [
+      'get throws',
+      {
+        get: () => {
+          throw down;
+        },
+        set: () => undefined,
+      },
+    ],
+    [
+      'set throws',
+      {
+        get: () => undefined,
+        set: () => {
+          throw down;
+        },
+      },
+    ],
+    ['set rejects', { get: () => undefined, set: () => Promise.reject(down) }],
+  ])('FB-06 the numbers of a level say what was wrong with its store: %s', async (_what, store) => {
+    const { clock, chain, fail } = setUp({ store }, FallbackLevel.DISTRIBUTED_CACHE);
+    await chain.execute('EUR');
+    await clock.advance(0);
+    fail();
+    await chain.execute('EUR').catch(() => undefined);
+
+    expect(chain.stats().levels.distributed_cache?.lastError).toBe('Error: down');
+  });
+
+  it('measures how long a store takes', async () => {
+    const clock = new ManualClock();
+    const store = {
+      get: () =>
+        new Promise((resolve) => clock.delay(40, () => resolve({ value: 'kept', at: clock.wallTime() }))),
+      set: () => undefined,
+    };
+    const chain = new FallbackChain('rates', {}, { clock }).cache(FallbackLevel.DISTRIBUTED_CACHE, { store });
+    const answer = chain.execute();
+    await clock.advance(40);
+
+    expect(await answer).toEqual({ value: 'kept', level: 'distributed_cache', degraded: true });
+    expect(chain.stats().levels.distributed_cache).toMatchObject({ answered: 1, failed: 0, meanMs: 40 });
+  });
+
+  it('FB-07 a call whose caller gives up while a store is asked ends with the reason of that', async () => {
+    const clock = new ManualClock();
+    const store = {
+      get: () =>
+        new Promise((resolve) => clock.delay(40, () => resolve({ value: 'kept', at: clock.wallTime() }))),
+      set: () => undefined,
+    };
+    const chain = new FallbackChain('rates', {}, { clock }).cache(FallbackLevel.DISTRIBUTED_CACHE, { store });
+    const [call, healthy] = [0, 1].map(() => new Call(() => undefined, undefined, [])) as [Call, Call];
+    const answer = chain.run(call, () => Promise.reject(down));
+    const other = chain.run(healthy, () => Promise.reject(down));
+    await clock.advance(0);
+    call.abort('caller', new Error('gone'));
+    await Promise.all([clock.advance(40), expect(answer).rejects.toThrow('gone')]);
+
+    expect(await other).toBe('kept');
+    expect([call.fallbackLevel, healthy.fallbackLevel]).toEqual([undefined, 'distributed_cache']);
   });
 });

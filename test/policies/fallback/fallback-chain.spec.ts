@@ -1,11 +1,12 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import type { CallInfo } from '../../../lib/core/call.js';
+import { Call, type CallInfo } from '../../../lib/core/call.js';
 import {
   FallbackExhaustedError,
   InvalidOptionsError,
   RateLimitExceededError,
   TimeoutExceededError,
 } from '../../../lib/core/errors.js';
+import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
 import { FallbackChain, FallbackLevel, type FallbackOptions } from '../../../lib/policies/fallback/index.js';
@@ -277,15 +278,229 @@ describe('FallbackChain', () => {
     ).rejects.toThrow('down');
   });
 
+  it('FB-03 a chain without levels has nothing to answer with', async () => {
+    const chain = new FallbackChain();
+
+    expect(chain.name).toBe('fallback');
+    await expect(chain.execute()).rejects.toMatchObject({
+      errors: [],
+      message: 'All 0 levels of fallback "fallback" failed.',
+    });
+  });
+
+  it('a chain by itself gives each level the arguments and the error of the level before', async () => {
+    const primary = jest.fn(failWith('primary'));
+    const replica = jest.fn(failWith('replica'));
+    const last = jest.fn(() => 'default');
+    const chain = new FallbackChain('rates')
+      .register(PRIMARY, primary)
+      .register(REPLICA, replica)
+      .register(DEFAULT, last);
+
+    await chain.execute('EUR', 'USD');
+
+    expect(primary).toHaveBeenCalledWith('EUR', 'USD');
+    expect(replica).toHaveBeenCalledWith('EUR', 'USD', new Error('primary'));
+    expect(last).toHaveBeenCalledWith('EUR', 'USD', new Error('replica'));
+  });
+
+  it('FB-04 in a chain by itself a level that answers for other errors is passed over', async () => {
+    const chain = new FallbackChain('rates')
+      .register(PRIMARY, failWith('down'))
+      .register(REPLICA, () => 'replica', RangeError)
+      .register(BACKUP_SERVICE, () => 'backup', [RangeError, Error])
+      .register(DEFAULT, () => 'default');
+
+    expect(await chain.execute()).toMatchObject({ value: 'backup' });
+  });
+
+  it('FB-04 of handlers that are equally near the first answers', async () => {
+    const chain = new FallbackChain('rates')
+      .register(DEFAULT, () => 'first', Error)
+      .register(DEFAULT, () => 'second', Error);
+
+    expect(await new Pipeline('rates', [chain], new ManualClock()).execute(failWith('down'))).toBe('first');
+  });
+
+  it('a primary of its own does not run again in a pipeline, where the method is the primary', async () => {
+    const primary = jest.fn();
+    const chain = new FallbackChain('rates').register(PRIMARY, primary).register(DEFAULT, () => 'default');
+    const pipeline = new Pipeline('rates', [chain], new ManualClock());
+
+    expect(await pipeline.execute(failWith('down'))).toBe('default');
+    expect(await pipeline.execute(() => 'fine')).toBe('fine');
+
+    expect(primary).not.toHaveBeenCalled();
+    expect(chain.stats().levels).toMatchObject({ primary: { answered: 1, failed: 1 } });
+  });
+
+  it.each(['primary', 'fallback'])(
+    'PL-10 after a first value an error of the %s passes through',
+    async (who) => {
+      const last = jest.fn();
+      const call = new Call(() => undefined, undefined, []);
+      const failAfterValue = (message: string) => () => {
+        call.emitted = true;
+        return Promise.reject(new Error(message));
+      };
+      const chain = new FallbackChain('rates')
+        .register(REPLICA, failAfterValue('replica'))
+        .register(DEFAULT, last);
+
+      const answer = chain.run(call, who === 'primary' ? failAfterValue('primary') : failWith('down'));
+
+      await expect(answer).rejects.toThrow(new Error(who === 'primary' ? 'primary' : 'replica'));
+      expect(last).not.toHaveBeenCalled();
+      expect(chain.stats().exhaustedCalls).toBe(0);
+    },
+  );
+
+  it('FB-07 a call knows which level answered, where it was not the primary', async () => {
+    const chain = new FallbackChain('rates').register(BACKUP_SERVICE, () => 'backup');
+    const [degraded, healthy] = [0, 1].map(() => new Call(() => undefined, undefined, [])) as [Call, Call];
+
+    await chain.run(degraded.child(), failWith('down'));
+    await chain.run(healthy.child(), () => 'fine');
+
+    expect([degraded.fallbackLevel, healthy.fallbackLevel]).toEqual([BACKUP_SERVICE, undefined]);
+  });
+
+  it('OP-06 counts calls, and answers, failures, time and the last error of each level', async () => {
+    const clock = new ManualClock();
+    const after = (ms: number, end: () => unknown) => () =>
+      new Promise((resolve, reject) => {
+        clock.delay(ms, () => void Promise.resolve().then(end).then(resolve, reject));
+      });
+    let backup: () => unknown = () => 'backup';
+    const chain = new FallbackChain('rates', {}, { clock })
+      .register(PRIMARY, after(100, failWith('down')))
+      .register(REPLICA, () => Promise.reject('no error object'))
+      .register(BACKUP_SERVICE, () => backup());
+    const run = async () => {
+      const answer = chain.execute().catch((error: unknown) => error);
+      await clock.advance(200);
+      await answer;
+    };
+
+    await run();
+    backup = after(50, failWith('backup'));
+    await run();
+
+    expect(chain.stats()).toEqual({
+      name: 'rates',
+      totalCalls: 2,
+      degradedCalls: 1,
+      exhaustedCalls: 1,
+      levels: {
+        primary: { answered: 0, failed: 2, meanMs: 100, lastError: 'Error: down' },
+        replica: { answered: 0, failed: 2, meanMs: 0, lastError: "'no error object'" },
+        backup_service: { answered: 1, failed: 1, meanMs: 25, lastError: 'Error: backup' },
+      },
+    });
+  });
+
+  it('OP-06 around a method it counts the same', async () => {
+    const clock = new ManualClock();
+    const chain = new FallbackChain('rates', {}, { clock }).register(DEFAULT, failWith('default'));
+    const pipeline = new Pipeline('rates', [chain], clock);
+
+    const call = pipeline.execute(
+      () => new Promise((_, reject) => clock.delay(500, () => reject(new Error('down')))),
+    );
+    const ended = call.catch((error: unknown) => error);
+    await clock.advance(500);
+    await ended;
+
+    expect(chain.stats()).toMatchObject({
+      totalCalls: 1,
+      degradedCalls: 0,
+      exhaustedCalls: 1,
+      levels: {
+        primary: { answered: 0, failed: 1, meanMs: 500, lastError: 'Error: down' },
+        default: { answered: 0, failed: 1 },
+      },
+    });
+  });
+
+  it('a reset forgets the numbers and what caches hold', async () => {
+    const chain = new FallbackChain('rates').cache(LOCAL_CACHE);
+    const pipeline = new Pipeline('rates', [chain], new ManualClock());
+    await pipeline.execute(() => 'fine');
+    await pipeline.execute(failWith('down'));
+
+    chain.reset();
+
+    const nothing = { answered: 0, failed: 0, meanMs: 0, lastError: undefined };
+    expect(chain.stats()).toEqual({
+      name: 'rates',
+      totalCalls: 0,
+      degradedCalls: 0,
+      exhaustedCalls: 0,
+      levels: { primary: nothing, local_cache: nothing },
+    });
+    await expect(pipeline.execute(failWith('down'))).rejects.toThrow(new Error('down'));
+  });
+
+  it('OP-04 says which level answered, that all failed, and that it was reset', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: unknown[] = [];
+    events.listen(({ kind, policy, type, details }) => seen.push([kind, policy, type, details]));
+    const answers = [() => 'default', failWith('default')];
+    const chain = new FallbackChain('rates', {}, { clock, events }).register(DEFAULT, () =>
+      answers.shift()?.(),
+    );
+    const pipeline = new Pipeline('rates', [chain], clock);
+
+    await pipeline.execute(() => 'fine');
+    await pipeline.execute(failWith('down'));
+    await pipeline.execute(failWith('down')).catch(() => undefined);
+    chain.reset();
+    await clock.advance(0);
+
+    expect(seen).toEqual([
+      ['fallback', 'rates', 'degraded', { level: DEFAULT }],
+      ['fallback', 'rates', 'exhausted', { error: new Error('down') }],
+      ['fallback', 'rates', 'cleared', undefined],
+    ]);
+  });
+
   it.each<[string, FallbackOptions]>([
     ['"use" is the name of a method, "rates": a chain by itself has no class', { use: 'rates' }],
     ['"use" is the name of a method, "rates"', { levels: [{ level: DEFAULT, use: 'rates' }] }],
     ['Level "replica" needs "use"', { levels: [{ level: REPLICA }] }],
     ['"on" must be a matcher', { use: () => 1, on: { status: 7 } }],
+    ['Exactly one of "use" and "levels" must be given', { on: Error }],
+    ['Exactly one of "use" and "levels" must be given', { use: () => 1, levels: [] }],
+    [
+      'Level "default" is given twice',
+      {
+        levels: [
+          { level: DEFAULT, use: () => 1 },
+          { level: DEFAULT, use: () => 2 },
+        ],
+      },
+    ],
+    ['Level "distributed_cache" needs "use" or a "store"', { levels: [{ level: DISTRIBUTED_CACHE }] }],
+    ['"levels[0].ttl"', { levels: [{ level: LOCAL_CACHE, ttl: -1 }] }],
+    ...[null, {}, { get: () => 1 }, { set: () => 1 }].map((store): [string, FallbackOptions] => [
+      '"store" must have the methods get and set',
+      { levels: [{ level: DISTRIBUTED_CACHE, store: store as never }] },
+    ]),
   ])('PL-07 refuses options that cannot be: %s', (message, options) => {
     const build = () => new FallbackChain('rates', options);
 
     expect(build).toThrow(InvalidOptionsError);
+    expect(build).toThrow('fallback "rates": ');
     expect(build).toThrow(message);
+  });
+
+  it.each<[FallbackOptions]>([
+    [{ levels: [{ level: LOCAL_CACHE }] }],
+    [{ levels: [{ level: DISTRIBUTED_CACHE, use: () => 1 }] }],
+    [{ levels: [{ level: DISTRIBUTED_CACHE, store: new Map() }] }],
+    [{ use: undefined, levels: undefined }],
+  ])('takes %j', (options) => {
+    expect(() => new FallbackChain('rates', options)).not.toThrow();
   });
 });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import {
   BulkheadFullError,
   IdempotencyConflictError,
@@ -6,7 +6,9 @@ import {
   IdempotencyMismatchError,
   TimeoutExceededError,
 } from '../../../lib/core/errors.js';
+import { EventHub } from '../../../lib/core/events.js';
 import { MemoryOnceStore } from '../../../lib/core/memory-once-store.js';
+import type { TimerEntry } from '../../../lib/core/timer-entry.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { IdempotencyPolicy, type IdempotencyOptions } from '../../../lib/policies/idempotency/index.js';
 import { RetryPolicy } from '../../../lib/policies/retry/index.js';
@@ -317,6 +319,225 @@ describe('IdempotencyPolicy', () => {
 
     expect(await once.execute(() => 'second', { args: ['order-1'] })).toBe('first');
     expect(await once.execute(() => 'second', { args: ['order-2'] })).toBe('second');
+  });
+
+  it('ID-01 a replay and a shared outcome count apart, and each refusal as what it is', async () => {
+    const { once } = setUp({ wait: '5s' });
+    const work = deferred<string>();
+    const calls = [
+      once.execute(() => work.promise, under('k1')),
+      once.execute(() => work.promise, under('k1')),
+    ];
+    await once.execute(() => 'other', under('k1', 'other arguments')).catch(() => undefined);
+    await once.execute(() => 'no key').catch(() => undefined);
+    work.resolve('receipt');
+    await Promise.all(calls);
+    await once.execute(() => 'again', under('k1'));
+    once.update({ wait: 0 });
+    const slow = deferred<string>();
+    const running = once.execute(() => slow.promise, under('k2'));
+    await once.execute(() => 'beside', under('k2')).catch(() => undefined);
+
+    expect(once.stats()).toEqual({
+      name: 'orders',
+      totalRuns: 2,
+      totalReplays: 1,
+      totalShared: 1,
+      totalConflicts: 1,
+      totalMismatches: 1,
+      totalMissingKeys: 1,
+      totalLost: 0,
+      totalStoreFailures: 0,
+      running: 1,
+      records: 1,
+      evicted: 0,
+    });
+    slow.resolve('done');
+    await running;
+    expect(once.stats().running).toBe(0);
+  });
+
+  it('a reset forgets the numbers and the records', async () => {
+    const { once } = setUp();
+    await once.execute(() => 'first', under('k1'));
+    await once.execute(() => 'again', under('k1'));
+
+    once.reset();
+
+    expect(once.stats()).toMatchObject({ totalRuns: 0, totalReplays: 0, records: 0 });
+    expect(await once.execute(() => 'second', under('k1'))).toBe('second');
+  });
+
+  it('ID-02 who waits sees the outcome of the method, though its caller was told of a timeout', async () => {
+    const clock = new ManualClock();
+    const once = new IdempotencyPolicy('orders', { wait: '5s' }, { clock });
+    const pipeline = new Pipeline('orders', [once, new TimeoutPolicy('orders', '1s', { clock })], clock);
+    const slow = deferred<string>();
+    const first = pipeline.execute(() => slow.promise, under('k1')).catch((error: unknown) => error);
+    const second = pipeline.execute(() => 'beside', under('k1'));
+    await clock.advance(2_000);
+    slow.resolve('charged after all');
+
+    expect(await first).toBeInstanceOf(TimeoutExceededError);
+    expect(await second).toBe('charged after all');
+  });
+
+  it('ID-02 a method that fails after its timeout leaves the timeout as the outcome, and the key free', async () => {
+    const clock = new ManualClock();
+    const once = new IdempotencyPolicy('orders', { wait: '5s' }, { clock });
+    const pipeline = new Pipeline('orders', [once, new TimeoutPolicy('orders', '1s', { clock })], clock);
+    const slow = deferred<string>();
+    const calls = [0, 1].map(() =>
+      pipeline.execute(() => slow.promise, under('k1')).catch((error: unknown) => error),
+    );
+    await clock.advance(2_000);
+    slow.reject(new Error('too late'));
+
+    for (const outcome of await Promise.all(calls)) expect(outcome).toBeInstanceOf(TimeoutExceededError);
+    expect(await pipeline.execute(() => 'again', under('k1'))).toBe('again');
+  });
+
+  it('ID-02 who waits leaves no timer and no listener behind, however the wait ends', async () => {
+    const { once, clock } = setUp({ wait: '5s' });
+    const caller = new AbortController();
+    const work = deferred<string>();
+    const first = once.execute(() => work.promise, under('k1')).catch(() => undefined);
+    const waiting = [undefined, caller.signal].map((signal) =>
+      once.execute(() => 'unused', { ...under('k1'), signal }).catch((error: unknown) => error),
+    );
+    await clock.advance(0);
+    caller.abort(new Error('enough'));
+    await clock.advance(1_000);
+    const beforeTheEnd = clock.pending;
+    work.reject(new Error('declined'));
+
+    expect(await Promise.all(waiting)).toEqual([new Error('declined'), new Error('enough')]);
+    await first;
+    // Before: the run's sign of life, and one wait.
+    expect([beforeTheEnd, clock.pending]).toEqual([2, 0]);
+  });
+
+  it('ID-02 a wait keeps the process alive until it is over', async () => {
+    const armed: TimerEntry[] = [];
+    const clock = new ManualClock();
+    const arm = clock.arm.bind(clock);
+    jest.spyOn(clock, 'arm').mockImplementation((entry, at) => {
+      armed.push(entry);
+      arm(entry, at);
+    });
+    const once = new IdempotencyPolicy('orders', { wait: '5s' }, { clock });
+    const work = deferred<string>();
+    const calls = [once.execute(() => work.promise, under('k1')), once.execute(() => 'unused', under('k1'))];
+
+    expect(armed.map(({ keepAlive }) => keepAlive)).toContain(true);
+    work.resolve('receipt');
+    await Promise.all(calls);
+  });
+
+  it('ID-02 a conflict with another process says how long its lease has left', async () => {
+    const clock = new ManualClock();
+    const store = new MemoryOnceStore(clock, 100);
+    const [first, second] = [0, 1].map(
+      () => new IdempotencyPolicy('orders', { lease: '30s' }, { clock, once: store }),
+    ) as [IdempotencyPolicy, IdempotencyPolicy];
+    const work = deferred<string>();
+    const running = first.execute(() => work.promise, under('k1'));
+    await clock.advance(5_000);
+
+    const refusal = await second.execute(() => 'beside', under('k1')).catch((error: unknown) => error);
+
+    expect(refusal).toMatchObject({ policy: 'orders', retryAfterMs: 25_000 });
+    work.resolve('receipt');
+    await running;
+  });
+
+  it('ID-04 what its caller gave up is not stored, though it is declared', async () => {
+    const { once, clock } = setUp({ storeErrors: () => true });
+    const giveUp = new AbortController();
+    const first = once.execute(() => new Promise(() => {}), { ...under('k1'), signal: giveUp.signal });
+    const ended = first.catch((error: unknown) => error);
+    await clock.advance(0);
+    giveUp.abort(new Error('enough'));
+    expect(await ended).toEqual(new Error('enough'));
+
+    const failed = await once
+      .execute((call) => Promise.reject(call.signal.reason), { ...under('k2'), signal: giveUp.signal })
+      .catch((error: unknown) => error);
+
+    expect(failed).toEqual(new Error('enough'));
+    expect(once.stats().records).toBe(0);
+  });
+
+  it('PL-08 lowering maxRecords leaves a store alone that was given: others may use it', async () => {
+    const clock = new ManualClock();
+    const store = new MemoryOnceStore(clock, 100);
+    const once = new IdempotencyPolicy('orders', {}, { clock, once: store });
+    for (const key of ['a', 'b', 'c']) await once.execute(() => key, under(key));
+
+    once.update({ maxRecords: 1 });
+
+    expect(store.size).toBe(3);
+  });
+
+  it('ID-07 a failing store is announced, and so is a lost lease', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: unknown[] = [];
+    events.listen(({ kind, type, details }) => seen.push([kind, type, details]));
+    const store = new MemoryOnceStore(clock, 100);
+    const down = new Error('store down');
+    const once = new IdempotencyPolicy('orders', { lease: '30s' }, { clock, events, once: store });
+    store.complete = () => Promise.resolve(false);
+    await once.execute(() => 'receipt', under('k1'));
+    store.complete = () => Promise.reject(down);
+    await once.execute(() => 'receipt', under('k2'));
+    store.beat = () => Promise.reject(down);
+    const slow = deferred<string>();
+    const running = once.execute(() => slow.promise, under('k3'));
+    await clock.advance(10_000);
+    slow.resolve('receipt');
+    await running;
+    const refusal = await once.execute(() => 'no key').catch((error: unknown) => error);
+    once.reset();
+    await clock.advance(0);
+
+    expect(seen).toEqual([
+      ['idempotency', 'lease-lost', { key: 'k1' }],
+      ['idempotency', 'store-failed', { key: 'k2', error: down }],
+      ['idempotency', 'store-failed', { key: 'k3', error: down }],
+      ['idempotency', 'store-failed', { key: 'k3', error: down }],
+      ['idempotency', 'rejected', { error: refusal }],
+      ['idempotency', 'cleared', undefined],
+    ]);
+  });
+
+  it.each([undefined, ''])('a key of %j is no key', async (key) => {
+    const { once } = setUp({ key: () => key });
+
+    await expect(once.execute(() => 'ran', { args: ['order-1'] })).rejects.toMatchObject({
+      constructor: IdempotencyKeyMissingError,
+      policy: 'orders',
+    });
+    expect(once.stats()).toMatchObject({ totalMissingKeys: 1, totalRuns: 0 });
+  });
+
+  it('ID-03 takes the fingerprint from the call by an option', async () => {
+    const { once } = setUp({ fingerprint: (call) => String(call.args[0]) });
+    await once.execute(() => 'first', under('k1', 'order-1', 'at noon'));
+
+    expect(await once.execute(() => 'second', under('k1', 'order-1', 'at night'))).toBe('first');
+    await expect(once.execute(() => 'second', under('k1', 'order-2'))).rejects.toThrow(
+      IdempotencyMismatchError,
+    );
+  });
+
+  it('PL-07 refuses options that cannot be, also in an update, which then leaves the old in force', () => {
+    const { once } = setUp({ ttl: '1m' });
+    const before = once.describe();
+
+    expect(() => setUp({ ttl: 0 })).toThrow('idempotency "orders": "ttl"');
+    expect(() => once.update({ ttl: '2m', lease: -1 })).toThrow('idempotency "orders": "lease"');
+    expect(once.describe()).toBe(before);
   });
 
   it('PL-08 lowering maxRecords lets go of the oldest records', async () => {
