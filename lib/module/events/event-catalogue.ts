@@ -65,8 +65,8 @@ export interface PolicyEventDetails {
   readonly rateLimit: ByOperator & { readonly rejected: { readonly error: RateLimitExceededError } };
   readonly timeout: ByOperator & {
     readonly 'timed-out': {
-      /** What ran out: an attempt, the whole call, or an HTTP client's time to connect or to read. */
-      readonly scope: 'attempt' | 'total' | 'connect' | 'read';
+      /** What ran out: an attempt, the whole call, or an HTTP client's time to connect, to read or for a request. */
+      readonly scope: 'attempt' | 'total' | 'connect' | 'read' | 'request';
       readonly limitMs: number;
       readonly error: unknown;
     };

@@ -3,8 +3,9 @@ import type { Agent as HttpsAgent } from 'node:https';
 import { causes, codeOf } from '../../core/classify.js';
 import type { Clock } from '../../core/clock.js';
 import { TimeoutExceededError } from '../../core/errors.js';
+import { refuseProblems } from '../../core/option-table.js';
 import { propertyOf } from '../../core/property.js';
-import { watchConnections, type SocketLimits } from './http-agents.js';
+import { agentProblems, watchConnections, type SocketLimits } from './http-agents.js';
 
 /**
  * Which part of an HTTP request took too long: to connect (TLS included), to get the next bytes of the answer, or the
@@ -27,6 +28,7 @@ export interface NodeAgents {
 
 /** What `axios.create()` and a request of axios take. @publicApi */
 export interface AxiosTimeouts extends NodeAgents {
+  /** `request`; where the policy bounds attempts by as much itself, a second more. axios counts it anew with each byte. */
   readonly timeout: number;
   readonly transitional: { readonly clarifyTimeoutError: true };
 }
@@ -38,8 +40,15 @@ const READ_CODES: ReadonlySet<string> = new Set([
   'ESOCKETTIMEDOUT',
 ]);
 
+/**
+ * By how much a client's own timer comes after the policy's: where both are due at once, either may be first, and only the
+ * policy's aborts the signal and says whose time was over.
+ */
+const BEHIND_POLICY_MS = 1_000;
+
 /** Which part took too long, read from the error of an HTTP client; `undefined` for any other error. @publicApi */
 export function timeoutPhaseOf(error: unknown): TimeoutPhase | undefined {
+  let phase: TimeoutPhase | undefined;
   for (const link of causes(error)) {
     const code = codeOf(link);
     if (link instanceof TimeoutExceededError) {
@@ -48,10 +57,30 @@ export function timeoutPhaseOf(error: unknown): TimeoutPhase | undefined {
     if (code === undefined) continue;
     if (CONNECT_CODES.has(code)) return 'connect';
     if (READ_CODES.has(code)) return 'read';
-    // The operating system gave the connection up; axios says the same of its own `timeout`.
-    if (code === 'ETIMEDOUT') return propertyOf(link, 'syscall') === undefined ? 'request' : 'connect';
+    if (code !== 'ETIMEDOUT') continue;
+    if (isOfSystem(link)) return 'connect';
+    // axios says so of its own `timeout`, and of any cause with that code.
+    phase = 'request';
   }
-  return undefined;
+  return phase;
+}
+
+/** What an HTTP client of a policy ran out of; `undefined` where another policy, or this one itself, ended the attempt. */
+export function clientPhaseOf(error: unknown, policy: string): TimeoutPhase | undefined {
+  const phase = timeoutPhaseOf(error);
+  const ended = causes(error).find((link) => link instanceof TimeoutExceededError);
+  if (ended === undefined) return phase;
+  return ended.policy === policy && phase !== 'request' ? phase : undefined;
+}
+
+/** Whether the operating system gave a connection up, or those to all addresses of a host. */
+function isOfSystem(error: unknown): boolean {
+  if (propertyOf(error, 'syscall') !== undefined) return true;
+  const errors = propertyOf(error, 'errors');
+  return (
+    Array.isArray(errors) &&
+    errors.some((each) => codeOf(each) === 'ETIMEDOUT' && propertyOf(each, 'syscall') !== undefined)
+  );
 }
 
 /**
@@ -74,6 +103,8 @@ export class HttpTimeouts implements SocketLimits {
       readonly connectMs: number;
       readonly readMs: number;
       readonly requestMs: number;
+      /** What the policy itself bounds an attempt to, at most; `undefined` where it does not. */
+      readonly attemptMs: number | undefined;
     },
     private readonly clock: Clock,
   ) {}
@@ -102,7 +133,9 @@ export class HttpTimeouts implements SocketLimits {
   /**
    * Options of axios on Node.js.
    *
-   * @param agents - New ones, for this client alone: from now on they bound connections by this policy.
+   * @param agents - New ones, for this client alone: from now on they bound connections by this policy. One that connects
+   * before it gives a socket out, as those of proxies do, bounds that itself.
+   * @throws {@link InvalidOptionsError} for agents that are not built on Node's, such as those of agent-base before 7.
    *
    * @example
    * const client = axios.create(
@@ -113,11 +146,26 @@ export class HttpTimeouts implements SocketLimits {
    * );
    */
   axios({ httpAgent, httpsAgent }: NodeAgents): AxiosTimeouts {
+    const where = `timeout "${this.policy}"`;
+    refuseProblems([
+      ...agentProblems(httpAgent, 'httpAgent', where),
+      ...agentProblems(httpsAgent, 'httpsAgent', where),
+    ]);
+    for (const agent of new Set<HttpAgent>([httpAgent, httpsAgent])) {
+      watchConnections(agent, this, this.clock);
+    }
     return {
-      timeout: this.requestMs,
+      timeout: this.axiosMs,
       transitional: { clarifyTimeoutError: true },
-      httpAgent: watchConnections(httpAgent, 'connect', this, this.clock),
-      httpsAgent: watchConnections(httpsAgent, 'secureConnect', this, this.clock),
+      httpAgent,
+      httpsAgent,
     };
+  }
+
+  private get axiosMs(): number {
+    const { requestMs, attemptMs } = this.limits;
+    // The policy lets an attempt go on: axios alone bounds the request.
+    if (attemptMs === undefined || attemptMs > requestMs) return requestMs;
+    return Math.max(requestMs, attemptMs + BEHIND_POLICY_MS);
   }
 }

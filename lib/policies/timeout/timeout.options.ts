@@ -40,7 +40,13 @@ export interface TimeoutSettings {
   readonly durationMs: number | undefined;
   readonly totalMs: number | undefined;
   readonly adaptive: Required<AdaptiveResolved> | undefined;
-  readonly http: { readonly connectMs: number; readonly readMs: number; readonly requestMs: number };
+  readonly http: {
+    readonly connectMs: number;
+    readonly readMs: number;
+    readonly requestMs: number;
+    /** The longest that the policy itself lets an attempt take. */
+    readonly attemptMs: number | undefined;
+  };
   readonly untilFirst: boolean;
 }
 
@@ -216,6 +222,7 @@ function settingsOf(options: TimeoutOptions): TimeoutSettings {
       connectMs: given.connect ?? Math.min(DEFAULT_CONNECT_MS, requestMs),
       readMs: given.read ?? Math.min(DEFAULT_READ_MS, requestMs),
       requestMs,
+      attemptMs: Math.max(adaptive?.max ?? 0, durationMs ?? 0) || given.total,
     },
     adaptive: adaptive && { ...adaptive, max: adaptive.max ?? (durationMs as number) },
     untilFirst: given.until === 'first',
