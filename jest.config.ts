@@ -8,7 +8,7 @@ const config: Config = {
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/test/consumers/', '<rootDir>/.tmp/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
-    '^.+\\.ts$': [
+    '^.+\\.c?ts$': [
       '@swc/jest',
       {
         jsc: {
@@ -24,8 +24,10 @@ const config: Config = {
   moduleNameMapper: {
     // The sources import './x.js', as Node wants it; the tests run x.ts.
     '^(\\.{1,2}/.*)\\.js$': ['$1.ts', '$1.js'],
+    '^(\\.{1,2}/.*)\\.cjs$': ['$1.cts', '$1.cjs'],
     '^nestjs-breakwater$': '<rootDir>/lib/index.ts',
-    '^nestjs-breakwater/(prometheus|opentelemetry)$': '<rootDir>/lib/observability/$1/index.ts',
+    '^nestjs-breakwater/(dashboard|prometheus|opentelemetry)$': '<rootDir>/lib/observability/$1/index.ts',
+    '^nestjs-breakwater/redis$': '<rootDir>/lib/shared-state/redis/index.ts',
     '^nestjs-breakwater/testing$': '<rootDir>/lib/testing/index.ts',
   },
   testTimeout: 15_000,

@@ -13,6 +13,7 @@ export {
 } from './core/events.js';
 export type { Matcher, MatcherFields, MatcherPart } from './core/matcher.js';
 export type { Policy, PolicyKind } from './core/policy.js';
+export type * from './core/shared-state.js';
 export { SystemClock } from './core/system-clock.js';
 export * from './policies/index.js';
 export * from './decorators/index.js';

@@ -8,6 +8,7 @@ import {
   type DynamicModule,
   type MiddlewareConsumer,
   type NestModule,
+  type OnApplicationBootstrap,
   type OnApplicationShutdown,
   type OnModuleInit,
   type Provider,
@@ -67,7 +68,7 @@ export interface ResilienceOptionsFactory {
 @Module({})
 export class ResilienceModule
   extends ConfigurableModuleClass
-  implements NestModule, OnModuleInit, OnApplicationShutdown
+  implements NestModule, OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown
 {
   constructor(
     @Inject(RUNTIME_TOKEN) private readonly runtime: ResilienceRuntime,
@@ -115,8 +116,13 @@ export class ResilienceModule
     for (const warning of this.runtime.warnings) logger.warn(warning);
   }
 
-  onApplicationShutdown(): void {
+  async onApplicationBootstrap(): Promise<void> {
+    await this.runtime.fleet?.start();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
     this.binder.release();
+    await this.runtime.fleet?.stop();
   }
 }
 

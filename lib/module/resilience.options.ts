@@ -1,9 +1,11 @@
 import type { Clock, RandomSource } from '../core/clock.js';
 import type { OptionProblem } from '../core/errors.js';
 import { describeValue } from '../core/option-form.js';
+import { propertyOf } from '../core/property.js';
 import { checkOptions, defineOptions } from '../core/option-table.js';
 import { orderProblems, type PipelineSlot } from '../pipeline/order.js';
 import type { BulkheadOptions } from '../policies/bulkhead/index.js';
+import type { SharedState } from '../core/shared-state.js';
 import type { ChaosOptions } from '../policies/chaos/index.js';
 import type { CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
 import type { FallbackOptions } from '../policies/fallback/index.js';
@@ -87,6 +89,11 @@ export interface ResilienceModuleOptions extends NamedPolicies {
   readonly callDurations?: boolean;
   /** Whether chaos may run in production, and the chaos monkey. */
   readonly chaos?: ChaosModuleOptions;
+  /**
+   * What instances share: policies with `shared` join it. `redisState(client, { app })` of `nestjs-breakwater/redis`.
+   * Default: every instance keeps to itself.
+   */
+  readonly sharedState?: SharedState;
   /** Whether rejections capture a stack. Default false: that is most of their price. */
   readonly stackTraces?: boolean;
   /** Named policies at most, per kind, so that a name taken from user input cannot fill the memory. Default 10,000. */
@@ -212,6 +219,16 @@ export const moduleTable = defineOptions<ResilienceModuleOptions>(
     kind: 'boolean',
     default: false,
     sentence: 'Whether each pipeline counts how long its calls take, for stats and metrics.',
+  },
+  {
+    name: 'sharedState',
+    kind: 'any',
+    optional: true,
+    sentence: 'What instances share; policies with `shared` join it.',
+    check: (value) =>
+      typeof propertyOf(value, 'take') === 'function'
+        ? undefined
+        : `"sharedState" must be what redisState() returns, got ${describeValue(value)}.`,
   },
   {
     name: 'chaos',

@@ -24,6 +24,7 @@ import type { NamedKind, PolicyTypes } from './policy-kinds.js';
 import { PolicyRegistry, contradictions } from './policy-registry.js';
 import { protect, type Protection } from './protection.js';
 import { RequestContext } from './request-context.js';
+import { SharedFleet } from './shared-fleet.js';
 import { takeRequestLimits } from './request-limits.js';
 import { moduleProblems, type ResilienceModuleOptions } from './resilience.options.js';
 import { ResponseHeaders, type HeaderWriter, type LimitInForce } from './response-headers.js';
@@ -62,6 +63,8 @@ export class ResilienceRuntime implements Runtime {
   /** Brings faults into the pipelines. */
   readonly faults: FaultInjector;
   readonly context: RequestContext | undefined;
+  /** The instances that share state. */
+  readonly fleet: SharedFleet | undefined;
   /** How long calls take, where the options ask for it. */
   readonly durations: CallDurations | undefined;
   private readonly bindings = new Map<Type, Binding>();
@@ -87,11 +90,16 @@ export class ResilienceRuntime implements Runtime {
         : new RequestContext(this.clock, requestContext === true ? {} : requestContext);
     this.durations = options.callDurations === true ? new CallDurations(this.clock) : undefined;
     this.headers = new ResponseHeaders(writer, options.http?.rateLimitHeaders ?? 'standard');
+    const { sharedState } = options;
+    // What is no store is refused below, with everything else.
+    this.fleet =
+      typeof sharedState?.take === 'function' ? new SharedFleet(sharedState, this.clock) : undefined;
     this.policies = new PolicyRegistry(options.defaults ?? {}, options.maxPolicies ?? 10_000, {
       clock: this.clock,
       random: options.random,
       events: this.events,
       stackTraces: options.stackTraces,
+      fleet: this.fleet,
       allowChaosInProduction: options.chaos?.allowInProduction,
     });
     this.faults = new FaultInjector(this.policies.environment, () =>
