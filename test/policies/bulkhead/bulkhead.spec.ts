@@ -1,6 +1,7 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import { Priority } from '../../../lib/core/call.js';
+import { Priority, type CallInfo, type CallOptions } from '../../../lib/core/call.js';
 import { BulkheadFullError, TimeoutExceededError } from '../../../lib/core/errors.js';
+import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy, type BulkheadOptions } from '../../../lib/policies/bulkhead/index.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
@@ -432,6 +433,236 @@ describe('BulkheadPolicy', () => {
 
     await expect(call).rejects.toThrow('got "HIGH"');
     expect(retry.stats().totalRetries).toBe(0);
+  });
+
+  it('OP-06 the numbers: calls, refusals by their reason, who waits, and how long it took', async () => {
+    const { bulkhead, clock, begin } = setUp({ maxConcurrent: 1, maxQueue: 2, maxWait: 100 });
+    const running = begin('running');
+    const critical = begin('critical', Priority.CRITICAL);
+    begin('background', Priority.BACKGROUND);
+    begin('high', Priority.HIGH);
+    begin('one too many', Priority.LOW);
+    await clock.advance(40);
+    expect(bulkhead.stats()).toMatchObject({
+      queuedByPriority: { CRITICAL: 1, HIGH: 1, NORMAL: 0, LOW: 0, BACKGROUND: 0 },
+      utilizationPercent: 100,
+      availableSlots: 0,
+    });
+    await running.finish();
+    await clock.advance(60);
+    bulkhead.update({ maxConcurrent: 0 });
+    await critical.finish();
+    await begin('closed').result;
+
+    expect(bulkhead.stats()).toEqual({
+      name: 'reads',
+      activeCalls: 0,
+      queuedCalls: 0,
+      maxConcurrent: 0,
+      maxQueue: 2,
+      availableSlots: 0,
+      utilizationPercent: 100,
+      totalCalls: 2,
+      rejectedCalls: 4,
+      rejectedBy: { full: 1, closed: 1, waited: 1, shed: 1, utilisation: 0 },
+      queuedByPriority: { CRITICAL: 0, HIGH: 0, NORMAL: 0, LOW: 0, BACKGROUND: 0 },
+      waited: { count: 1, meanMs: 40, maxMs: 40 },
+      executed: { count: 0, meanMs: 0 },
+    });
+  });
+
+  it('OP-06 the longest and the mean wait', async () => {
+    const { bulkhead, clock, begin } = setUp({ maxConcurrent: 1 });
+    const calls = [begin('first'), begin('second'), begin('third'), begin('fourth')];
+    for (const [index, ms] of [30, 60, 0].entries()) {
+      await clock.advance(ms);
+      await calls[index]?.finish();
+    }
+    await calls[3]?.finish();
+
+    expect(bulkhead.stats().waited).toEqual({ count: 3, meanMs: 70, maxMs: 90 });
+  });
+
+  it('OP-06 who waits is counted over all keys', async () => {
+    const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 1, key: () => undefined });
+    const hold = (key?: string, priority?: Priority) =>
+      void bulkhead.execute(() => new Promise(() => {}), { key, priority });
+    for (const key of [undefined, 'a', 'b']) hold(key);
+    hold(undefined, Priority.LOW);
+    hold('a', Priority.LOW);
+    hold('b', Priority.HIGH);
+
+    expect(bulkhead.stats()).toMatchObject({
+      activeCalls: 3,
+      queuedCalls: 3,
+      keys: 2,
+      queuedByPriority: { HIGH: 1, NORMAL: 0, LOW: 2 },
+    });
+  });
+
+  it('a reset forgets the numbers, and neither who runs nor who waits', async () => {
+    const { bulkhead, clock, begin } = setUp({ maxConcurrent: 1, maxQueue: 1 });
+    const calls = [begin('a'), begin('b')];
+    await begin('refused').result;
+    await clock.advance(10);
+    await calls[0]?.finish();
+    const waiting = begin('c');
+
+    bulkhead.reset();
+
+    expect(bulkhead.stats()).toMatchObject({
+      activeCalls: 1,
+      queuedCalls: 1,
+      totalCalls: 0,
+      rejectedCalls: 0,
+      rejectedBy: { full: 0 },
+      waited: { count: 0, meanMs: 0, maxMs: 0 },
+      executed: { count: 0, meanMs: 0 },
+    });
+    for (const call of [...calls, waiting]) await call.finish();
+  });
+
+  it('OP-04 says whom it refuses, why, and under which key', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: unknown[] = [];
+    events.listen(({ kind, policy, type, details }) => seen.push([kind, policy, type, details]));
+    const options = { maxConcurrent: 0, key: () => undefined };
+    const bulkhead = new BulkheadPolicy('reads', options, { clock, events });
+
+    const unkeyed: unknown = await bulkhead.execute(() => 'fine').catch((error: unknown) => error);
+    const keyed: unknown = await bulkhead
+      .execute(() => 'fine', { key: 'a' })
+      .catch((error: unknown) => error);
+    bulkhead.reset();
+    await clock.advance(0);
+
+    expect(seen).toEqual([
+      ['bulkhead', 'reads', 'rejected', { reason: 'closed', error: unkeyed }],
+      ['bulkhead', 'reads', 'rejected', { reason: 'closed', error: keyed, key: 'a' }],
+      ['bulkhead', 'reads', 'cleared', undefined],
+    ]);
+    expect(unkeyed).toMatchObject({ policy: 'reads' });
+  });
+
+  it('a key comes from the call, or else from the option; without either the calls share slots', async () => {
+    const key = (call: CallInfo) => call.args[0] as string | undefined;
+    const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 1, maxQueue: 0, key });
+    const hold = (options: CallOptions) => {
+      bulkhead.execute(() => new Promise(() => {}), options).catch(() => undefined);
+      return bulkhead.stats();
+    };
+
+    expect(hold({ args: ['a'] })).toMatchObject({ keys: 1, activeCalls: 1 });
+    expect(hold({ args: ['a'], key: 'b' })).toMatchObject({ keys: 2, activeCalls: 2 });
+    expect(hold({ args: [] })).toMatchObject({ keys: 2, activeCalls: 3 });
+    expect(hold({ args: ['a'] })).toMatchObject({ activeCalls: 3, rejectedBy: { full: 1 } });
+  });
+
+  it('a key is kept as long as somebody runs or waits under it', async () => {
+    const clock = new ManualClock();
+    const options = { maxConcurrent: 1, maxWait: 100, key: () => 'a' };
+    const bulkhead = new BulkheadPolicy('reads', options, { clock });
+    const [first, second] = [deferred(), deferred()];
+    const caller = new AbortController();
+    const calls = [first, second].map(({ promise }) => bulkhead.execute(() => promise));
+    const third = bulkhead.execute(() => 'third', { signal: caller.signal }).catch((error: unknown) => error);
+    first.resolve('');
+    await calls[0];
+    const whileOneWaits = bulkhead.stats();
+    caller.abort('gone');
+    await third;
+    const whileOneRuns = bulkhead.stats();
+    second.resolve('');
+    await calls[1];
+
+    expect(whileOneWaits).toMatchObject({ keys: 1, activeCalls: 1, queuedCalls: 1 });
+    expect(whileOneRuns).toMatchObject({ keys: 1, activeCalls: 1, queuedCalls: 0 });
+    expect(bulkhead.stats()).toMatchObject({ keys: 0, totalCalls: 2 });
+  });
+
+  it('a new limit holds for keys that have calls already', async () => {
+    const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 1, key: () => 'a' });
+    for (let i = 0; i < 3; i++) void bulkhead.execute(() => new Promise(() => {}));
+
+    bulkhead.update({ maxConcurrent: 2 });
+
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 2, queuedCalls: 1 });
+  });
+
+  it('BH-12 at its threshold a priority still enters; who waits counts as used', async () => {
+    const { bulkhead, begin } = setUp({ maxConcurrent: 1, maxQueue: 3, shedAbovePercent: { LOW: 50 } });
+    begin('normal 1');
+    begin('normal 2');
+    begin('low 1', Priority.LOW);
+    begin('low 2', Priority.LOW);
+
+    expect(bulkhead.stats()).toMatchObject({ queuedCalls: 2, rejectedBy: { utilisation: 1 } });
+  });
+
+  it('BH-12 without any place it is wholly used', async () => {
+    const { bulkhead, begin } = setUp({ maxConcurrent: 0, maxQueue: 0, shedAbovePercent: { NORMAL: 99 } });
+
+    await begin('normal').result;
+    await begin('critical', Priority.CRITICAL).result;
+
+    expect(bulkhead.stats().rejectedBy).toMatchObject({ utilisation: 1, closed: 1 });
+  });
+
+  it('BH-05 with aging a newcomer takes the place of who counts lowest at that time, and of nobody who has aged to it', async () => {
+    const { bulkhead, clock, begin } = setUp({ maxConcurrent: 1, maxQueue: 2, aging: 100 });
+    begin('running');
+    begin('background', Priority.BACKGROUND);
+    await clock.advance(200);
+    const low = begin('low', Priority.LOW);
+
+    begin('normal', Priority.NORMAL);
+    expect(await low.result).toBeInstanceOf(BulkheadFullError);
+    const refused = begin('normal 2', Priority.NORMAL);
+
+    expect(await refused.result).toBeInstanceOf(BulkheadFullError);
+    expect(bulkhead.stats()).toMatchObject({
+      rejectedBy: { shed: 1, full: 1 },
+      queuedByPriority: { NORMAL: 1, LOW: 0, BACKGROUND: 1 },
+    });
+  });
+
+  it('RT-05 a wait keeps the process alive until it is over', () => {
+    const { clock, begin } = setUp({ maxConcurrent: 1 });
+    const arm = jest.spyOn(clock, 'arm');
+    begin('running');
+    begin('waiting');
+
+    expect(arm.mock.calls.map(([entry]) => entry.keepAlive)).toEqual([true]);
+  });
+
+  it('PL-07 refuses options that cannot be, also in an update, which then leaves the old in force', () => {
+    const { bulkhead } = setUp({ maxConcurrent: 3 });
+    const before = bulkhead.describe();
+
+    expect(() => setUp({ maxConcurrent: -1 })).toThrow('bulkhead "reads": "maxConcurrent"');
+    expect(() => bulkhead.update({ maxQueue: 7, maxConcurrent: -1 })).toThrow(
+      'bulkhead "reads": "maxConcurrent"',
+    );
+
+    expect(bulkhead.describe()).toBe(before);
+  });
+
+  it.each([
+    [{ maxConcurrent: 1, maxQueue: 0 }, 'Bulkhead "reads" is full: 1 running, 0 waiting.'],
+    [{ maxConcurrent: 0 }, 'Bulkhead "reads" is closed: its limit is 0.'],
+    [{ maxConcurrent: 1, maxWait: 100 }, 'Bulkhead "reads" had no free slot within 100 ms.'],
+    [
+      { maxConcurrent: 1, shedAbovePercent: { NORMAL: 0 } },
+      'Bulkhead "reads" is 0 % used and refuses calls of this priority.',
+    ],
+  ])('%j is refused with words that fit', async (options, message) => {
+    const { clock, begin } = setUp(options);
+    begin('running');
+    const refused = begin('refused');
+    await clock.advance(100);
+
+    expect((await refused.result) as Error).toMatchObject({ message });
   });
 
   it('OP-01 with keys the stats show the fullest', () => {

@@ -397,6 +397,23 @@ describe('IdempotencyPolicy', () => {
     expect(await pipeline.execute(() => 'again', under('k1'))).toBe('again');
   });
 
+  it('ID-02 where the first caller gave up and the method failed, who waits runs it', async () => {
+    const { once, clock } = setUp({ wait: '5s' });
+    const work = deferred<string>();
+    const giveUp = new AbortController();
+    const first = once.execute(() => work.promise, { ...under('k1'), signal: giveUp.signal });
+    const ended = first.catch((error: unknown) => error);
+    const second = once.execute(() => 'of the second', under('k1'));
+    await clock.advance(0);
+    giveUp.abort(new Error('enough'));
+    await clock.advance(0);
+    work.reject(new Error('interrupted'));
+
+    expect(await ended).toEqual(new Error('enough'));
+    expect(await second).toBe('of the second');
+    expect(once.stats()).toMatchObject({ totalRuns: 2, totalShared: 0 });
+  });
+
   it('ID-02 who waits leaves no timer and no listener behind, however the wait ends', async () => {
     const { once, clock } = setUp({ wait: '5s' });
     const caller = new AbortController();
