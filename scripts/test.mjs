@@ -1,7 +1,8 @@
-// npm test: installs what is missing, runs Jest, then the consumers of the packed build.
+// npm test: installs what is missing, a Redis server and Chromium too where it may, runs Jest, then the consumers of the packed build.
 // With arguments they go to Jest, and only Jest runs: npm test -- test/core
 import { join } from 'node:path';
 import { ensureInstalled } from './install.mjs';
+import { ensurePrograms } from './programs.mjs';
 import { npm, root, run } from './run.mjs';
 import { clearTestResults, readTestResults, recordAs } from './test-results.mjs';
 
@@ -9,6 +10,7 @@ const chosen = process.argv.slice(2);
 
 clearTestResults();
 ensureInstalled();
+if (chosen.length === 0) ensurePrograms();
 
 let status = run(...npm(['run', '--silent', 'test:unit', '--', ...recordAs('unit'), ...chosen]));
 

@@ -14,31 +14,14 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
+/** `npm test` installs one where it can (scripts/programs.mjs). */
 const PROGRAMS = ['redis-server', 'valkey-server'];
 
 function onPath(program: string): boolean {
   return spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0;
 }
 
-function install(): void {
-  if (process.getuid?.() !== 0 || spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status !== 0)
-    return;
-  spawnSync('apt-get', ['update'], { stdio: 'ignore' });
-  spawnSync('apt-get', ['install', '-y', 'redis-server'], {
-    stdio: 'ignore',
-    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-  });
-}
-
-/** The program to start; installed where that is possible (as root on Debian), `undefined` where there is none. */
-function findProgram(): string | undefined {
-  const found = PROGRAMS.find(onPath);
-  if (found !== undefined) return found;
-  install();
-  return PROGRAMS.find(onPath);
-}
-
-const program = process.env['REDIS_URL'] === undefined ? findProgram() : undefined;
+const program = process.env['REDIS_URL'] === undefined ? PROGRAMS.find(onPath) : undefined;
 
 /** Whether tests of a server can run: with `REDIS_URL`, or with a program to start. */
 export const canRunRedis = process.env['REDIS_URL'] !== undefined || program !== undefined;
