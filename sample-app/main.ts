@@ -43,6 +43,7 @@ Make the upstream ill, ask for prices, and watch:
   curl -i ${url}/prices/tea                        X-Degraded-Mode: the last known price
   curl ${url}/health/ready                         degraded, once the breaker is open
   curl ${url}/health/resilience                    the numbers of all policies
+  curl ${url}/metrics                              the same for Prometheus
   curl -X PUT ${url}/upstream -H 'content-type: application/json' -d '{"failurePercent":0}'
 
 Stop it with Ctrl+C: it serves for another second, while /health/ready says 503. READINESS_DELAY=20s shows more of that.
