@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pack } from './pack.mjs';
-import { root, run } from './run.mjs';
+import { output, root, run } from './run.mjs';
 
 const tarball = await pack();
 const bin = (name, ...path) => join(root, 'node_modules', name, ...path);
@@ -26,4 +26,15 @@ for (const file of readdirSync(join(root, 'dist', 'cjs'), { recursive: true })) 
       status = 1;
     }
 }
+
+// The dashboard reads these when an application starts.
+const packed = new Set(output('tar', ['-tzf', tarball]).split('\n'));
+const assets = readdirSync(join(root, 'lib', 'observability', 'dashboard', 'assets'));
+for (const format of ['esm', 'cjs'])
+  for (const name of [...assets, 'uPlot.iife.min.js', 'uPlot.min.css', 'uPlot.LICENSE']) {
+    const path = `package/dist/${format}/observability/dashboard/assets/${name}`;
+    if (packed.has(path)) continue;
+    console.error(`${path} is missing`);
+    status = 1;
+  }
 process.exitCode = status;
