@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { RetryBudgetExhaustedError } from '../../../lib/core/errors.js';
-import { RetryBudget, RetryPolicy } from '../../../lib/policies/retry/index.js';
+import { EventHub } from '../../../lib/core/events.js';
+import { RetryBudget, RetryPolicy, type RetryBudgetOptions } from '../../../lib/policies/retry/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { CountBudgetModel, ShareBudgetModel } from '../../models/retry-budget-model.js';
 import { MODEL_RUNS, MODEL_STEPS, loadOf } from '../../models/runs.js';
@@ -282,5 +283,174 @@ describe('RetryBudget', () => {
     expect(budget.tryTake()).toBe(false);
     clock.time = 100;
     expect(budget.tryTake()).toBe(true);
+  });
+
+  it('OP-06 the numbers of a share', () => {
+    const clock = new SteppedClock();
+    const budget = new RetryBudget('b', { percent: 25, minPerSecond: 0.1, window: '10s' }, { clock });
+    expect(budget.stats()).toMatchObject({ budgetUsedPercent: 0, retryRatePercent: 0, withinBudget: true });
+    for (let i = 0; i < 8; i++) budget.deposit();
+    const taken = [1, 2, 3, 4].map(() => budget.tryTake());
+
+    expect(taken).toEqual([true, true, true, false]);
+    expect(budget.stats()).toEqual({
+      name: 'b',
+      totalRequests: 8,
+      currentRetries: 3,
+      maxRetries: 3,
+      budgetRemaining: 0,
+      budgetUsedPercent: 100,
+      retryRatePercent: 37.5,
+      budgetPercent: 25,
+      withinBudget: true,
+      windowMs: 10_000,
+      totalRetries: 3,
+      totalRefused: 1,
+    });
+    clock.time = 10_000;
+    expect(budget.stats()).toMatchObject({ currentRetries: 0, totalRetries: 3 });
+  });
+
+  it('OP-06 the numbers of a fixed count, and of a budget that was lowered below what is spent', () => {
+    const budget = new RetryBudget('b', { max: 4 }, { clock: new SteppedClock() });
+    for (let i = 0; i < 3; i++) budget.tryTake();
+    expect(budget.stats()).toMatchObject({
+      maxRetries: 4,
+      currentRetries: 3,
+      budgetRemaining: 1,
+      budgetUsedPercent: 75,
+      budgetPercent: undefined,
+      windowMs: 60_000,
+      withinBudget: true,
+    });
+
+    budget.update({ max: 2 });
+
+    expect(budget.stats()).toMatchObject({ budgetRemaining: 0, budgetUsedPercent: 150, withinBudget: false });
+    expect(new RetryBudget('b', { max: 0 }).stats()).toMatchObject({ budgetUsedPercent: 100 });
+  });
+
+  it('a reset forgets what was spent, and when', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: string[] = [];
+    events.listen(({ kind, type }) => seen.push(`${kind} ${type}`));
+    const budget = new RetryBudget('b', { max: 1, minInterval: '1s' }, { clock, events });
+    budget.tryTake();
+    budget.tryTake();
+
+    budget.reset();
+    await clock.advance(0);
+
+    expect(budget.stats()).toMatchObject({ totalRetries: 0, totalRefused: 0, currentRetries: 0 });
+    expect(budget.tryTake()).toBe(true);
+    expect(seen).toEqual(['retryBudget cleared']);
+  });
+
+  it('PL-08 an update keeps what was counted where the window allows it, and begins anew where not', () => {
+    const remaining = (given: RetryBudgetOptions, update: RetryBudgetOptions) => {
+      const budget = new RetryBudget('b', given, { clock: new SteppedClock() });
+      for (let i = 0; i < 3; i++) budget.tryTake();
+      budget.update(update);
+      return budget.stats().currentRetries;
+    };
+
+    expect(remaining({ minPerSecond: 1, window: '10s' }, { percent: 50 })).toBe(3);
+    expect(remaining({ minPerSecond: 1, window: '10s' }, { window: '20s' })).toBe(0);
+    expect(remaining({ max: 5, window: '10s' }, { max: 6 })).toBe(3);
+    expect(remaining({ max: 5, window: '10s' }, { window: '20s' })).toBe(3);
+    expect(remaining({ max: 5, window: '10s' }, { window: '9s' })).toBe(0);
+    expect(remaining({ max: 5, window: '10s' }, { max: undefined, minPerSecond: 1 })).toBe(0);
+    expect(remaining({ minPerSecond: 1, window: '10s' }, { minPerSecond: undefined, max: 5 })).toBe(0);
+  });
+
+  it('PL-08 an updated share holds at once', () => {
+    const budget = new RetryBudget('b', { percent: 10, minPerSecond: 0 }, { clock: new SteppedClock() });
+    for (let i = 0; i < 10; i++) budget.deposit();
+
+    budget.update({ percent: 50 });
+
+    expect(budget.stats().maxRetries).toBe(5);
+  });
+
+  it('PL-07 refuses options that cannot be, also in an update, which then leaves the old in force', () => {
+    const budget = new RetryBudget('b', { max: 3 });
+    const before = budget.describe();
+
+    expect(() => new RetryBudget('b', { percent: -1 })).toThrow('retry budget "b": "percent"');
+    expect(() => budget.update({ percent: 10 })).toThrow(
+      'retry budget "b": "percent" and "max" exclude each other',
+    );
+    expect(budget.describe()).toBe(before);
+  });
+
+  it("BU-06 'fail-fast' counts and tells what it refuses, and the caller learns which budget it was", async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: unknown[] = [];
+    events.listen(({ type, details }) => seen.push([type, details]));
+    const budget = new RetryBudget('shared', { max: 1 }, { clock });
+    const options = { ...immediate, budget, onExhausted: 'fail-fast', maxRetries: 1 } as const;
+    const retry = new RetryPolicy('r', options, { clock, events });
+    await retry.execute(failing()).catch(() => undefined);
+    seen.length = 0;
+
+    const error = await retry.execute(failing()).catch((thrown: unknown) => thrown);
+    await clock.advance(0);
+
+    expect(error).toMatchObject({ policy: 'shared', message: 'Retry budget "shared" has no retry left.' });
+    expect((error as Error).cause).toBeUndefined();
+    expect(seen).toEqual([['budget-exhausted', { error: undefined }]]);
+    expect(retry.stats()).toMatchObject({ budgetExhausted: 1, totalCalls: 1 });
+  });
+
+  it.each([
+    ['of its own', { max: 1 }, 2],
+    ['that is shared', new RetryBudget('shared', { max: 1 }), 1],
+  ])(
+    'a reset of a retry gives a budget %s back what was spent, or leaves it alone',
+    async (_what, budget, left) => {
+      const retry = new RetryPolicy('r', { ...immediate, maxRetries: 1, budget });
+      await retry.execute(failing()).catch(() => undefined);
+
+      retry.reset();
+      const method = failing();
+      await retry.execute(method).catch(() => undefined);
+
+      expect(method.runs).toBe(left);
+    },
+  );
+
+  it('BU-04 a refused result is answered as it is, and told of without an error', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: unknown[] = [];
+    events.listen(({ type, details }) => seen.push([type, details]));
+    const retry = new RetryPolicy('r', { ...immediate, budget: { max: 0 } }, { clock, events });
+    const response = { status: 503 };
+
+    expect(await retry.execute(() => response)).toBe(response);
+    await clock.advance(0);
+
+    expect(seen).toEqual([['budget-exhausted', { error: undefined }]]);
+  });
+
+  it.each([null, undefined, 'text'])('BU-04 a refused %j is thrown as it is', async (reason) => {
+    const retry = new RetryPolicy('r', { ...immediate, budget: { max: 0 } }, { clock: new ManualClock() });
+
+    await expect(
+      retry.execute(() => Promise.reject(reason)).catch((error: unknown) => [error]),
+    ).resolves.toEqual([reason]);
+  });
+
+  it('PL-08 an update of other options leaves the budget with what was spent of it', async () => {
+    const retry = new RetryPolicy('r', { ...immediate, budget: { max: 1 } }, { clock: new ManualClock() });
+    await retry.execute(failing()).catch(() => undefined);
+
+    retry.update({ maxRetries: 2 });
+    expect(retry.stats().budget?.currentRetries).toBe(1);
+    retry.update({ budget: { max: 5 } });
+
+    expect(retry.stats().budget).toMatchObject({ currentRetries: 0, maxRetries: 5 });
   });
 });

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { describe, expect, it, jest } from '@jest/globals';
+import type { Call } from '../../../lib/core/call.js';
 import {
   BulkheadFullError,
   CircuitOpenError,
@@ -8,6 +9,7 @@ import {
   RateLimitExceededError,
   TimeoutExceededError,
 } from '../../../lib/core/errors.js';
+import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
@@ -37,6 +39,16 @@ const fail = () => Promise.reject(DOWN);
 const failWith = (error: unknown) => () => Promise.reject(error);
 const succeed = () => 'fine';
 const withStatus = (status: number) => Object.assign(new Error(String(status)), { status });
+
+/** Where and for which options a policy cannot be. */
+function problemsOf(build: () => unknown): string[][] {
+  try {
+    build();
+  } catch (error) {
+    return (error as InvalidOptionsError).problems.map(({ where, option }) => [where, option]);
+  }
+  return [];
+}
 
 /** Waits for the end of a call, however long it takes on the clock. */
 async function outcomeOf(clock: ManualClock, call: Promise<unknown>): Promise<unknown> {
@@ -450,6 +462,32 @@ describe('RetryPolicy', () => {
     expect(stream.destroyed).toBe(true);
   });
 
+  it('RT-15 only what is a stream is let go of, each as its kind', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 9, retryOnResult: (value) => value !== 'fine' });
+    const called: string[] = [];
+    const calls = (name: string) => () => void called.push(name);
+    const results = [
+      { cancel: calls('no reader'), destroy: calls('no pipe') },
+      {
+        getReader: calls('reader'),
+        cancel: calls('cancel'),
+        destroy: calls('destroy, reader'),
+        pipe: calls('pipe'),
+      },
+      { getReader: calls('reader'), cancel: calls('cancel, locked'), locked: true },
+      { getReader: calls('reader') },
+      { pipe: calls('pipe') },
+      { pipe: calls('pipe'), destroy: calls('destroy'), cancel: calls('cancel, piped') },
+      { pipe: calls('pipe'), destroy: calls('destroy 2'), on: calls('on') },
+    ];
+
+    expect(
+      await outcomeOf(clock, retry.execute(doing(...results.map((result) => () => result), succeed))),
+    ).toBe('fine');
+
+    expect(called).toEqual(['cancel', 'destroy', 'on', 'destroy 2']);
+  });
+
   it('RT-15 what cannot be released fails nothing', async () => {
     const { clock, retry, doing } = setUp({ retryOnResult: (value) => value !== 'fine' });
     const broken = new ReadableStream({ cancel: () => Promise.reject(new Error('cannot')) });
@@ -569,6 +607,202 @@ describe('RetryPolicy', () => {
 
     expect(await call).toBe('gone');
     expect(retry.stats()).toMatchObject({ totalRetries: 0, failedWithoutRetry: 1, failedWithRetry: 0 });
+  });
+
+  it('RT-07 the statuses that a call names are the only ones, for errors and for results', async () => {
+    const attempts = async (options: RetryOptions, method: () => unknown) => {
+      const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1, ...options });
+      await outcomeOf(clock, retry.execute(doing(method), { retryOnStatus: [404] }));
+      return startedAt.length;
+    };
+
+    expect(await attempts({}, failWith(withStatus(503)))).toBe(1);
+    expect(await attempts({}, () => ({ status: 404 }))).toBe(2);
+    expect(await attempts({}, () => ({ status: 503 }))).toBe(1);
+    expect(await attempts({ retryOn: TypeError }, failWith(withStatus(404)))).toBe(2);
+  });
+
+  it('RT-07 with retryOn a status is retried only where the policy names statuses too', async () => {
+    const attempts = async (options: RetryOptions) => {
+      const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1, retryOn: TypeError, ...options });
+      await outcomeOf(clock, retry.execute(doing(failWith(withStatus(503)))));
+      return startedAt.length;
+    };
+
+    expect([await attempts({}), await attempts({ retryOnStatus: [503] })]).toEqual([1, 2]);
+  });
+
+  it.each([
+    ['invalid options', new InvalidOptionsError([])],
+    [
+      'a cause that somebody gave up',
+      new Error('wrapped', { cause: new DOMException('stop', 'AbortError') }),
+    ],
+  ])('RT-07 %s is not retried', async (_name, error) => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1 });
+
+    await outcomeOf(clock, retry.execute(doing(failWith(error))));
+
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it.each(FINAL_ERRORS.transientCodePrefixes)(
+    'RT-07 code %s means the network, and is retried',
+    async (code) => {
+      const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1 });
+
+      await outcomeOf(clock, retry.execute(doing(failWith({ code: `${code}_X` }))));
+
+      expect(startedAt).toHaveLength(2);
+    },
+  );
+
+  it('RT-11 a rate limit is not retried where retryOn names other errors', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1, retryOn: TypeError });
+    const limited = new RateLimitExceededError('', { retryAfterMs: 10 });
+
+    await outcomeOf(clock, retry.execute(doing(failWith(limited))));
+
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it('RT-11 the wait of a rate limit is kept, whether or not Retry-After is respected', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1, respectRetryAfter: false });
+    const limited = new RateLimitExceededError('', { retryAfterMs: 2_000 });
+
+    await outcomeOf(clock, retry.execute(doing(failWith(limited))));
+
+    expect(startedAt).toEqual([0, 2_000]);
+  });
+
+  it('RT-06 what is asked for as long as maxDelay is still waited for, and no longer', async () => {
+    const clock = new ManualClock();
+    const options = { jitter: 0.5, baseDelay: 100, maxDelay: '7s', maxRetries: 1, budget: false } as const;
+    const retry = new RetryPolicy('inventory', options, { clock, random: () => 0.999 });
+    const startedAt: number[] = [];
+    const error = Object.assign(new Error(), { status: 503, headers: { 'retry-after': '7' } });
+
+    const call = retry.execute(() => {
+      startedAt.push(clock.now());
+      throw error;
+    });
+    await outcomeOf(clock, call);
+
+    expect(startedAt).toEqual([0, 7_000]);
+  });
+
+  it('RT-02 a backoff function that returns no duration is a mistake that is told', async () => {
+    const { retry } = setUp({ backoff: () => 'soon' });
+
+    await expect(retry.execute(fail)).rejects.toThrow(
+      new TypeError('A backoff function must return a duration of at least 0, got soon.'),
+    );
+  });
+
+  it('RT-09 an attempt that would begin at the very end of maxElapsed or of the deadline is not made', async () => {
+    const bounded = setUp({ maxElapsed: 100 });
+    const due = setUp();
+    const roomy = setUp({ maxElapsed: 101, maxRetries: 1 });
+
+    await outcomeOf(bounded.clock, bounded.retry.execute(bounded.doing(fail)));
+    await outcomeOf(due.clock, due.retry.execute(due.doing(fail), { deadline: 100 }));
+    await outcomeOf(roomy.clock, roomy.retry.execute(roomy.doing(fail)));
+
+    expect([bounded.startedAt, due.startedAt, roomy.startedAt]).toEqual([[0], [0], [0, 100]]);
+  });
+
+  it('RT-09 maxElapsed bounds a call whose deadline is far', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxElapsed: 150 });
+
+    await outcomeOf(clock, retry.execute(doing(fail), { deadline: 100_000 }));
+
+    expect(startedAt).toEqual([0, 100]);
+  });
+
+  it('PL-10 after a first value nothing is tried again', async () => {
+    const { retry, startedAt, doing } = setUp({ baseDelay: 0 });
+    const method = doing(fail);
+
+    await expect(
+      retry.execute((call) => {
+        (call as Call).emitted = true;
+        return method();
+      }),
+    ).rejects.toBe(DOWN);
+
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it('OP-04 says when it tries again, and why', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: unknown[] = [];
+    events.listen(({ kind, policy, type, details }) => {
+      if (kind === 'retry') seen.push([policy, type, details]);
+    });
+    const options: RetryOptions = { jitter: 'none', maxRetries: 2, budget: false };
+    const retry = new RetryPolicy('inventory', options, { clock, events });
+    const answers = [fail, () => ({ status: 503 }), succeed];
+    const next = () => (answers.shift() as () => unknown)();
+
+    await outcomeOf(clock, retry.execute(next));
+    retry.reset();
+    await clock.advance(0);
+
+    expect(seen).toEqual([
+      ['inventory', 'retried', { attempt: 1, delayMs: 100, error: DOWN }],
+      ['inventory', 'retried', { attempt: 2, delayMs: 200, error: undefined }],
+      ['inventory', 'cleared', undefined],
+    ]);
+  });
+
+  it('a reset forgets the numbers, but for calls that are under way', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 1 });
+    for (const attempts of [[succeed], [fail, succeed], [fail], [failWith(withStatus(404))]])
+      await outcomeOf(clock, retry.execute(doing(...attempts)));
+    const slow = deferred<string>();
+    const running = retry.execute(() => slow.promise);
+
+    retry.reset();
+
+    const nothing = {
+      totalRetries: 0,
+      successfulWithoutRetry: 0,
+      successfulWithRetry: 0,
+      failedWithoutRetry: 0,
+      failedWithRetry: 0,
+      budgetExhausted: 0,
+    };
+    expect(retry.stats()).toMatchObject({ ...nothing, totalCalls: 1 });
+    slow.resolve('fine');
+    await running;
+    expect(retry.stats()).toMatchObject({ ...nothing, totalCalls: 1, successfulWithoutRetry: 1 });
+  });
+
+  it.each([
+    [{ baseDelay: '2s', maxDelay: '1s' }, 'baseDelay'],
+    [{ budget: { max: 1, percent: 10 } }, 'budget.percent'],
+    [{ budget: { max: 1, minPerSecond: 1 } }, 'budget.minPerSecond'],
+    [{ budget: { percent: -1, max: 1 } }, 'budget.percent'],
+    [{ maxRetries: -1, baseDelay: '2s', maxDelay: '1s' }, 'maxRetries'],
+  ] as [RetryOptions, string][])('PL-07 %j is refused for %s alone', (options, option) => {
+    const build = () => new RetryPolicy('inventory', options);
+
+    expect(build).toThrow(InvalidOptionsError);
+    expect(problemsOf(build)).toEqual([[`retry "inventory"`, option]]);
+  });
+
+  it('PL-07 a delay as long as the longest is legal', () => {
+    expect(() => new RetryPolicy('inventory', { baseDelay: '1s', maxDelay: '1s' })).not.toThrow();
+  });
+
+  it('PL-07 a budget that nobody provides is refused, and so is an update that cannot be', () => {
+    const { retry } = setUp();
+
+    expect(problemsOf(() => new RetryPolicy('inventory', { budget: 'of nobody' }))).toEqual([
+      ['"inventory"', 'budget'],
+    ]);
+    expect(problemsOf(() => retry.update({ maxRetries: -1 }))).toEqual([['retry "inventory"', 'maxRetries']]);
   });
 
   it('RT-07 what is final can be read, and added to', async () => {
