@@ -11,6 +11,7 @@ export type ResilienceErrorCode =
   | 'IDEMPOTENCY_CONFLICT'
   | 'IDEMPOTENCY_MISMATCH'
   | 'IDEMPOTENCY_KEY_MISSING'
+  | 'IDEMPOTENCY_UNAVAILABLE'
   | 'DRAINING'
   | 'CHAOS_INJECTED'
   | 'INVALID_OPTIONS';
@@ -26,6 +27,7 @@ const REJECTIONS: ReadonlySet<ResilienceErrorCode> = new Set<ResilienceErrorCode
   'IDEMPOTENCY_CONFLICT',
   'IDEMPOTENCY_MISMATCH',
   'IDEMPOTENCY_KEY_MISSING',
+  'IDEMPOTENCY_UNAVAILABLE',
   'DRAINING',
 ]);
 
@@ -179,6 +181,14 @@ export class IdempotencyMismatchError extends ResilienceError {
   }
 }
 brand(IdempotencyMismatchError, 'IdempotencyMismatchError', 'IDEMPOTENCY_MISMATCH');
+
+/** The shared store is lost, so nobody knows whether the call has been made before. HTTP 503. @publicApi */
+export class IdempotencyUnavailableError extends ResilienceError {
+  constructor(message: string, details?: ResilienceErrorDetails) {
+    super('IDEMPOTENCY_UNAVAILABLE', message, details);
+  }
+}
+brand(IdempotencyUnavailableError, 'IdempotencyUnavailableError', 'IDEMPOTENCY_UNAVAILABLE');
 
 /** A call that needs an idempotency key came without one. HTTP 400. @publicApi */
 export class IdempotencyKeyMissingError extends ResilienceError {

@@ -23,6 +23,7 @@ const STATUS: Readonly<Partial<Record<ResilienceErrorCode, readonly [status: num
   IDEMPOTENCY_CONFLICT: [409, 'Conflict'],
   IDEMPOTENCY_MISMATCH: [422, 'Unprocessable Entity'],
   IDEMPOTENCY_KEY_MISSING: [400, 'Bad Request'],
+  IDEMPOTENCY_UNAVAILABLE: [503, 'Service Unavailable'],
   CHAOS_INJECTED: [503, 'Service Unavailable'],
 };
 

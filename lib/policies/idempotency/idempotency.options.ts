@@ -2,7 +2,10 @@ import type { Call, CallInfo } from '../../core/call.js';
 import type { Duration } from '../../core/duration.js';
 import type { OptionProblem } from '../../core/errors.js';
 import { compileOptional as compiled, type CompiledMatcher, type Matcher } from '../../core/matcher.js';
+import { describeValue } from '../../core/option-form.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
+import { propertyOf } from '../../core/property.js';
+import type { OutcomeCodec } from './shared-once.js';
 
 /** Options of idempotency. @publicApi */
 export interface IdempotencyOptions {
@@ -22,6 +25,18 @@ export interface IdempotencyOptions {
   readonly onMissingKey?: 'reject' | 'pass';
   /** Finished outcomes kept in memory. Default 10,000. */
   readonly maxRecords?: number;
+  /**
+   * Whether outcomes are kept for all instances of the application, through `forRoot({ sharedState })`, as JSON unless a
+   * codec is given. While that store is lost calls are refused. Without a shared store outcomes are this instance's own.
+   * Default false.
+   */
+  readonly shared?: boolean | SharedIdempotencyOptions;
+}
+
+/** How instances share outcomes. @publicApi */
+export interface SharedIdempotencyOptions {
+  /** Default: JSON, of at most 64 KiB. */
+  readonly codec?: OutcomeCodec;
 }
 
 /** The options as the policy uses them. */
@@ -34,15 +49,29 @@ export interface IdempotencySettings {
   readonly waitMs: number;
   readonly onMissingKey: 'reject' | 'pass';
   readonly maxRecords: number;
+  readonly shared: boolean | SharedIdempotencyOptions;
 }
 
 interface Resolved extends Omit<IdempotencyOptions, 'ttl' | 'lease' | 'wait'> {
+  readonly shared: boolean | SharedIdempotencyOptions;
   readonly ttl: number;
   readonly lease: number;
   readonly wait: number;
   readonly onMissingKey: 'reject' | 'pass';
   readonly maxRecords: number;
 }
+
+const sharedTable = defineOptions<SharedIdempotencyOptions, SharedIdempotencyOptions>({
+  name: 'codec',
+  kind: 'any',
+  optional: true,
+  defaultText: 'JSON',
+  sentence: 'Turns results into text and back: `encode(value)` and `decode(text)`.',
+  check: (value) =>
+    typeof propertyOf(value, 'encode') === 'function' && typeof propertyOf(value, 'decode') === 'function'
+      ? undefined
+      : `"shared.codec" must have the functions "encode" and "decode", got ${describeValue(value)}.`,
+});
 
 /** The options of idempotency, for validation and documentation. */
 export const idempotencyTable = defineOptions<IdempotencyOptions, Resolved>(
@@ -94,6 +123,13 @@ export const idempotencyTable = defineOptions<IdempotencyOptions, Resolved>(
     default: 10_000,
     sentence: 'Finished outcomes kept in memory; the oldest go first.',
   },
+  {
+    name: 'shared',
+    kind: 'boolean',
+    or: [{ kind: 'object', fields: sharedTable }],
+    default: false,
+    sentence: 'Whether outcomes are kept for all instances.',
+  },
 );
 
 /** Everything that is wrong with the options. */
@@ -114,5 +150,6 @@ export function idempotencySettings(options: IdempotencyOptions, where: string):
     waitMs: given.wait,
     onMissingKey: given.onMissingKey,
     maxRecords: given.maxRecords,
+    shared: given.shared,
   };
 }

@@ -20,6 +20,7 @@ import {
   type IdempotencyOptions,
   type IdempotencySettings,
 } from './idempotency.options.js';
+import { SharedOnceStore } from './shared-once.js';
 
 /** The numbers of an idempotency policy. @publicApi */
 export interface IdempotencyStats {
@@ -85,7 +86,7 @@ export class IdempotencyPolicy implements Policy, Driver {
   ) {
     this.settings = idempotencySettings(options, `idempotency "${name}"`);
     this.clock = clockOf(environment);
-    this.store = environment?.once ?? new MemoryOnceStore(this.clock, this.settings.maxRecords);
+    this.store = environment?.once ?? this.createStore();
   }
 
   /**
@@ -167,6 +168,14 @@ export class IdempotencyPolicy implements Policy, Driver {
     if (outcome === ABANDONED) return this.run(call, next);
     this.totals.totalShared++;
     return settle(outcome);
+  }
+
+  private createStore(): OnceStore {
+    const { shared, maxRecords } = this.settings;
+    const fleet = this.environment?.fleet;
+    if (shared === false || fleet === undefined) return new MemoryOnceStore(this.clock, maxRecords);
+    const codec = typeof shared === 'object' ? shared.codec : undefined;
+    return new SharedOnceStore(this.name, fleet, this.clock, codec);
   }
 
   private async take(key: string, fingerprint: string, call: Call, next: Next): Promise<unknown> {

@@ -1,2 +1,3 @@
 export * from './idempotency.policy.js';
-export type { IdempotencyOptions } from './idempotency.options.js';
+export type { IdempotencyOptions, SharedIdempotencyOptions } from './idempotency.options.js';
+export type { OutcomeCodec } from './shared-once.js';

@@ -1,0 +1,108 @@
+import type { Clock } from '../../core/clock.js';
+import { IdempotencyConflictError, IdempotencyUnavailableError } from '../../core/errors.js';
+import type { OnceBegin, OnceOutcome, OnceStore } from '../../core/once-store.js';
+import type { Fleet, StateKey } from '../../core/shared-state.js';
+
+/** Turns results into text for a shared store, and back. @publicApi */
+export interface OutcomeCodec {
+  encode(value: unknown): string;
+  decode(text: string): unknown;
+}
+
+const JSON_CODEC: OutcomeCodec = {
+  encode: (value) => JSON.stringify(value) ?? '',
+  decode: (text) => (text === '' ? undefined : (JSON.parse(text) as unknown)),
+};
+
+/** What one outcome may take in the store. */
+const MAX_BYTES = 64 * 1024;
+const RETRIES_BEHIND = 4;
+const FIRST_RETRY_MS = 250;
+
+/** The first character of a kept outcome. */
+const OK = '+';
+const THROWN = '-';
+const TOO_LARGE = '!';
+
+/**
+ * Remembers outcomes for all instances. While the store is lost nothing begins: what may run twice is what idempotency is
+ * there to prevent.
+ */
+export class SharedOnceStore implements OnceStore {
+  constructor(
+    private readonly policy: string,
+    private readonly fleet: Fleet,
+    private readonly clock: Clock,
+    private readonly codec: OutcomeCodec = JSON_CODEC,
+  ) {}
+
+  async begin(key: string, fingerprint: string, leaseMs: number): Promise<OnceBegin> {
+    let begun;
+    try {
+      begun = await this.fleet.state.once.begin(this.keyOf(key), fingerprint, leaseMs);
+    } catch (cause) {
+      const message = `The shared store cannot say whether this call of idempotency "${this.policy}" has been made before.`;
+      throw new IdempotencyUnavailableError(message, { policy: this.policy, cause });
+    }
+    return begun.kind === 'replay' ? { kind: 'replay', outcome: this.decode(begun.outcome) } : begun;
+  }
+
+  /** Where the store does not hear it now, it is told again behind the caller's back. */
+  async complete(key: string, fence: number, outcome: OnceOutcome, ttlMs: number): Promise<boolean> {
+    const text = this.encode(outcome);
+    const tell = () => this.fleet.state.once.complete(this.keyOf(key), fence, text, ttlMs);
+    try {
+      return await tell();
+    } catch (error) {
+      this.tellLater(tell, RETRIES_BEHIND, FIRST_RETRY_MS);
+      throw error;
+    }
+  }
+
+  fail(key: string, fence: number): Promise<void> {
+    return this.fleet.state.once.fail(this.keyOf(key), fence);
+  }
+
+  beat(key: string, fence: number, leaseMs: number): Promise<boolean> {
+    return this.fleet.state.once.beat(this.keyOf(key), fence, leaseMs);
+  }
+
+  private tellLater(tell: () => Promise<boolean>, left: number, delayMs: number): void {
+    if (left === 0) return;
+    this.clock.delay(delayMs, () => {
+      tell().catch(() => this.tellLater(tell, left - 1, delayMs * 2));
+    });
+  }
+
+  private keyOf(subject: string): StateKey {
+    return { kind: 'idempotency', policy: this.policy, subject };
+  }
+
+  private encode({ ok, value }: OnceOutcome): string {
+    const text = ok ? OK + this.codec.encode(value) : THROWN + JSON.stringify(describeError(value));
+    return Buffer.byteLength(text) > MAX_BYTES ? TOO_LARGE : text;
+  }
+
+  private decode(text: string): OnceOutcome {
+    const rest = text.slice(1);
+    if (text.startsWith(OK)) return { ok: true, value: this.codec.decode(rest) };
+    if (text.startsWith(THROWN)) return { ok: false, value: errorFrom(rest) };
+    const message =
+      'This call has been made; what it returned was too large to be kept for another instance.';
+    return { ok: false, value: new IdempotencyConflictError(message, { policy: this.policy }) };
+  }
+}
+
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return { value: error };
+  const { name, message } = error;
+  return { name, message, fields: { ...error } };
+}
+
+function errorFrom(text: string): unknown {
+  const kept = JSON.parse(text) as { value?: unknown; name?: string; message?: string; fields?: object };
+  if (kept.message === undefined) return kept.value;
+  const error = Object.assign(new Error(kept.message), kept.fields);
+  error.name = kept.name ?? 'Error';
+  return error;
+}
