@@ -17,8 +17,8 @@ export interface DrainingOptions {
   /** The signals that {@link enableGracefulShutdown} listens to. Default `SIGTERM` and `SIGINT`. */
   readonly signals?: readonly string[];
   /**
-   * Paths that are answered to the end, with everything below them, whatever prefix stands before them. The endpoints of
-   * `ResilienceHealthModule` always are.
+   * Paths that are answered to the end, with everything below them; the application's global prefix, a version and the
+   * path of the controller's module may be left out. The endpoints of `ResilienceHealthModule` always are.
    */
   readonly alwaysServe?: readonly string[];
 }

@@ -15,7 +15,7 @@ import { nextPhase, type DrainPhase } from './drain-phase.js';
 import type { DrainingSettings } from './draining.options.js';
 import { HttpGate, type Refusal } from './http-gate.js';
 import type { DrainHook } from './on-drain.js';
-import { ServedPaths } from './served-paths.js';
+import { ServedPaths, type RouteFrame } from './served-paths.js';
 
 /** The numbers of draining. @publicApi */
 export interface DrainingStats {
@@ -39,6 +39,8 @@ export interface DrainingEnvironment {
   readonly clock: Clock;
   readonly events: EventHub;
   readonly host: Pick<HttpAdapterHost, 'httpAdapter'>;
+  /** Where the application's routes are, once it has them. */
+  readonly frame: () => RouteFrame;
   /** The `onDrain` methods that there are now. */
   readonly hooks: () => readonly DrainHook[];
   /** The answer that an error becomes. */
@@ -113,7 +115,10 @@ export class DrainingService implements OnApplicationBootstrap, OnModuleDestroy,
     return this.environment.clock;
   }
 
-  /** Paths that are answered to the end, with all below them, whatever prefix stands before them. */
+  /**
+   * Paths that are answered to the end, with all below them. The application's global prefix, a version (one that begins
+   * with a digit, or a default one) and the path of the controller's module may be left out.
+   */
   alwaysServe(path: string): void {
     this.served.add(path);
   }
@@ -239,6 +244,7 @@ export class DrainingService implements OnApplicationBootstrap, OnModuleDestroy,
   onApplicationBootstrap(): void {
     const { httpAdapter } = this.environment.host;
     if (!this.settings.enabled || !httpAdapter) return;
+    this.served.within(this.environment.frame());
     this.gate.attach(httpAdapter.getHttpServer() as Server);
     // Listening to "localhost", Fastify opens a server per address and shows only the first.
     if (httpAdapter.getType() === 'fastify') {

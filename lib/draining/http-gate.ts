@@ -26,6 +26,8 @@ export class HttpGate {
   private readonly underWay = new Set<ServerResponse>();
   /** Answers of health endpoints: nobody waits for them to begin to close. */
   private readonly asides = new Set<ServerResponse>();
+  /** Of connections with pipelined requests: what is to be called when they close. */
+  private readonly pipelines = new WeakMap<Duplex, Set<() => void>>();
   private announced = false;
   private refusing = false;
   private whenAside: (() => void) | undefined;
@@ -102,15 +104,29 @@ export class HttpGate {
     const set = this.served.has(request.url as string) ? this.asides : this.underWay;
     set.add(response);
     const leave = () => {
+      followers?.delete(leave);
       if (!set.delete(response)) return;
       if (set === this.underWay) this.onRelease();
       else if (set.size === 0) this.whenAside?.();
     };
     response.once('close', leave);
     // A pipelined request whose turn never comes: its response does not hear that the socket has closed.
-    if (response.socket === null) request.socket.once('close', leave);
+    const followers = response.socket === null ? this.followersOf(request.socket) : undefined;
+    followers?.add(leave);
     if (this.announced) closeAfter(response);
   };
+
+  /** One listener per connection, however many requests it has sent ahead. */
+  private followersOf(socket: Duplex): Set<() => void> {
+    const known = this.pipelines.get(socket);
+    if (known !== undefined) return known;
+    const followers = new Set<() => void>();
+    this.pipelines.set(socket, followers);
+    socket.once('close', () => {
+      for (const leave of followers) leave();
+    });
+    return followers;
+  }
 
   /** Puts ourselves in front of whoever answers requests of a server. */
   private takeOver(server: Server): void {

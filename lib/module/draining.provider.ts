@@ -1,31 +1,38 @@
-import { Logger, type Provider } from '@nestjs/common';
-import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { Logger, VersioningType, type Provider } from '@nestjs/common';
+import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { resolveOptions } from '../core/option-table.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import { drainingTable } from '../draining/draining.options.js';
 import { DrainingService } from '../draining/draining.service.js';
 import { hasOnDrain, type DrainHook } from '../draining/on-drain.js';
+import type { RouteFrame } from '../draining/served-paths.js';
 import { scanProviders } from './class-scan.js';
 import { bodyOf, retryAfterSeconds } from './error-translation.js';
 import type { ResilienceModuleOptions } from './resilience.options.js';
 import type { ResilienceRuntime } from './resilience.runtime.js';
 
+/** Under these keys Nest notes where routes are. */
+const MODULE_PATH = '__module_path__';
+const CONTROLLER_PATH = 'path';
+
 /** The application's {@link DrainingService}. It is made after the runtime, which has checked the options. */
 export function drainingProvider(optionsToken: symbol): Provider {
   return {
     provide: DrainingService,
-    inject: [optionsToken, RUNTIME_TOKEN, ModulesContainer, HttpAdapterHost],
+    inject: [optionsToken, RUNTIME_TOKEN, ModulesContainer, HttpAdapterHost, ApplicationConfig],
     useFactory: (
       options: ResilienceModuleOptions,
       { clock, events }: ResilienceRuntime,
       modules: ModulesContainer,
       host: HttpAdapterHost,
+      config: ApplicationConfig,
     ) =>
       new DrainingService(resolveOptions(drainingTable, options.draining), {
         clock,
         events,
         host,
         hooks: () => hooksOf(modules),
+        frame: () => frameOf(config, modules),
         refusal: (error) => {
           const body = bodyOf(error);
           return {
@@ -54,4 +61,41 @@ function hooksOf(modules: ModulesContainer): DrainHook[] {
     }
   }
   return [...hooks.values()];
+}
+
+/** Under what paths the application's controllers are. */
+function frameOf(config: ApplicationConfig, modules: ModulesContainer): RouteFrame {
+  const versioning = config.getVersioning();
+  return {
+    globalPrefix: config.getGlobalPrefix(),
+    version:
+      versioning?.type === VersioningType.URI
+        ? {
+            prefix: versioning.prefix === false ? '' : (versioning.prefix ?? 'v'),
+            names: [versioning.defaultVersion ?? []].flat().filter((version) => typeof version === 'string'),
+          }
+        : undefined,
+    modulePaths: (served) => modulePathsOf(modules, served),
+  };
+}
+
+/** The paths that `RouterModule` gave to the modules of such controllers. */
+function modulePathsOf(modules: ModulesContainer, served: readonly string[]): string[] {
+  const paths = new Set<string>();
+  for (const { metatype, controllers } of modules.values()) {
+    const path: unknown = Reflect.getMetadata(`${MODULE_PATH}${modules.applicationId}`, metatype);
+    if (typeof path !== 'string') continue;
+    const own = [...controllers.values()].flatMap(({ metatype: controller }) =>
+      typeof controller === 'function' ? [Reflect.getMetadata(CONTROLLER_PATH, controller)].flat() : [],
+    );
+    const serves = own
+      .map((each) =>
+        String(each)
+          .replace(/^\/+|\/+$/g, '')
+          .toLowerCase(),
+      )
+      .some((each) => served.some((one) => `${one}/`.startsWith(`${each}/`)));
+    if (serves) paths.add(path);
+  }
+  return [...paths];
 }

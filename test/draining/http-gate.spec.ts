@@ -5,7 +5,8 @@ import { Agent, get as httpGet, type IncomingMessage, type Server } from 'node:h
 import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { Controller, Get, Post, Res, Sse, type INestApplication } from '@nestjs/common';
+import { Controller, Get, Post, Res, Sse, VersioningType, type INestApplication } from '@nestjs/common';
+import { RouterModule } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { Subject } from 'rxjs';
@@ -37,6 +38,10 @@ class WorkController {
 
   @Get('broken') broken() {
     throw new Error('broken');
+  }
+
+  @Get(['patients/:id/health/records', 'vendors/health/live']) records() {
+    return 'records';
   }
 
   @Post('upload') upload() {
@@ -171,6 +176,24 @@ describe.each(['Express', 'Fastify'])('requests on %s', (platform) => {
     await inFlight(0);
   });
 
+  it('DR-02 requests that were sent ahead leave nothing behind on their connection', async () => {
+    await start();
+    const accepted = once(app.getHttpServer() as Server, 'connection');
+    const socket = await open();
+    const [connection] = (await accepted) as [Socket];
+    const before = connection.listenerCount('close');
+    let answers = 0;
+    socket.on('data', (chunk: Buffer) => (answers += chunk.toString().split('HTTP/1.1 200').length - 1));
+    const line = 'GET /held HTTP/1.1\r\nHost: here\r\n\r\n';
+    socket.write(line.repeat(30));
+    await inFlight(30);
+    expect(connection.listenerCount('close')).toBeLessThan(before + 5);
+    held.resolve(undefined);
+    while (answers < 30) await once(socket, 'data');
+    await inFlight(0);
+    socket.destroy();
+  });
+
   it('DR-02 counts streams as long as they are open', async () => {
     await start();
     const sse = httpGet({ port, host: '127.0.0.1', path: '/events', agent }).on('error', () => undefined);
@@ -285,6 +308,55 @@ describe.each(['Express', 'Fastify'])('requests on %s', (platform) => {
     expect(head.toString()).toMatch(/^HTTP\/1\.1 503 .*\r\nRetry-After: 1\r\n/);
     expect((await get('/quick')).status).toBe(200);
     expect((await get('/held')).status).toBe(503);
+  });
+
+  it('DR-01 a route of the application that has a health path in the middle is refused like any other', async () => {
+    await start({ readinessDelay: 0 });
+    expect((await get('/patients/7/health/records')).body).toBe('records');
+
+    draining.start();
+
+    const paths = ['/patients/7/health/records', '/vendors/health/live', '/health/live?of=/health/live'];
+    const answers = await Promise.all(paths.map((path) => get(path)));
+    expect(answers.map(({ status }) => status)).toEqual([503, 503, 200]);
+    expect(draining.stats().refusedRequests).toBe(2);
+  });
+
+  it('DR-01 finds health endpoints below a global prefix, a version and the path of a module', async () => {
+    clock = new ManualClock();
+    const module = await Test.createTestingModule({
+      imports: [
+        ResilienceModule.forRoot({ clock, draining: { readinessDelay: 0, alwaysServe: ['/quick'] } }),
+        ResilienceHealthModule.register(),
+        RouterModule.register([{ path: 'internal', module: ResilienceHealthModule }]),
+      ],
+      controllers: [WorkController],
+    }).compile();
+    app =
+      platform === 'Express'
+        ? module.createNestApplication()
+        : module.createNestApplication(new FastifyAdapter());
+    app.useLogger(false);
+    app.setGlobalPrefix('api', { exclude: ['quick'] });
+    app.enableVersioning({ type: VersioningType.URI, defaultVersion: ['beta', '2'] });
+    await app.listen(0, '127.0.0.1');
+    port = Number(new URL(await app.getUrl()).port);
+    draining = app.get(DrainingService);
+    const statuses = (paths: readonly string[]) =>
+      Promise.all(paths.map(async (path) => (await get(path)).status));
+    const served = ['/api/v2/internal/health/live', '/api/vbeta/internal/health/live', '/v2/quick'];
+    const others = [
+      '/api/v2/patients/7/health/records',
+      '/api/vbeta/vendors/health/live',
+      '/api/v2/held/quick',
+    ];
+    held.resolve(undefined);
+    expect(await statuses([...served, ...others])).toEqual([200, 200, 200, 200, 200, 404]);
+
+    draining.start();
+
+    expect(await statuses(served)).toEqual([200, 200, 200]);
+    expect(await statuses(others)).toEqual([503, 503, 503]);
   });
 
   it('DR-02 what is under way at the deadline is cut off, and the application closes', async () => {
