@@ -289,9 +289,9 @@ describe('FallbackChain', () => {
   });
 
   it('a chain by itself gives each level the arguments and the error of the level before', async () => {
-    const primary = jest.fn(failWith('primary'));
-    const replica = jest.fn(failWith('replica'));
-    const last = jest.fn(() => 'default');
+    const primary = jest.fn((..._args: unknown[]) => failWith('primary')());
+    const replica = jest.fn((..._args: unknown[]) => failWith('replica')());
+    const last = jest.fn((..._args: unknown[]) => 'default');
     const chain = new FallbackChain('rates')
       .register(PRIMARY, primary)
       .register(REPLICA, replica)

@@ -504,11 +504,15 @@ describe('IdempotencyPolicy', () => {
     const store = new MemoryOnceStore(clock, 100);
     const down = new Error('store down');
     const once = new IdempotencyPolicy('orders', { lease: '30s' }, { clock, events, once: store });
-    store.complete = () => Promise.resolve(false);
+    store.complete = () => false;
     await once.execute(() => 'receipt', under('k1'));
-    store.complete = () => Promise.reject(down);
+    store.complete = () => {
+      throw down;
+    };
     await once.execute(() => 'receipt', under('k2'));
-    store.beat = () => Promise.reject(down);
+    store.beat = () => {
+      throw down;
+    };
     const slow = deferred<string>();
     const running = once.execute(() => slow.promise, under('k3'));
     await clock.advance(10_000);

@@ -88,6 +88,56 @@ describe('AdaptiveTimeout', () => {
     expect(timeout.current()).toBeGreaterThan(290);
   });
 
+  it('TO-07 a new estimate is worked out after 32 samples, or after a second', () => {
+    const clock = new SteppedClock();
+    const timeout = new AdaptiveTimeout({ duration: 10_000, minSamples: 1 }, { clock });
+    timeout.record(100);
+    const first = timeout.current();
+    for (let i = 0; i < 31; i++) timeout.record(1_000);
+    const before = timeout.current();
+    timeout.record(1_000);
+    const after = timeout.current();
+    for (let i = 0; i < 31; i++) timeout.record(4_000);
+    clock.time = 999;
+    const early = timeout.current();
+    clock.time = 1_000;
+
+    expect([before, early]).toEqual([first, after]);
+    expect(after / 1_500).toBeCloseTo(1, 1);
+    expect(timeout.current() / 6_000).toBeCloseTo(1, 1);
+  });
+
+  it('TO-07 other options hold at once, and so does a reset', () => {
+    const timeout = new AdaptiveTimeout({ duration: 2_000, minSamples: 1 }, { clock: new SteppedClock() });
+    timeout.record(100);
+    timeout.current();
+
+    timeout.configure({ duration: 3_000, minSamples: 2 });
+    const configured = timeout.current();
+    timeout.record(100);
+    const estimated = timeout.current();
+    timeout.reset();
+
+    expect(configured).toBe(3_000);
+    expect(estimated).toBeLessThan(200);
+    expect([timeout.current(), timeout.stats().currentMs]).toEqual([3_000, 3_000]);
+  });
+
+  it('OP-06 without samples there are no percentiles', () => {
+    const timeout = new AdaptiveTimeout({ duration: 2_000 }, { clock: new SteppedClock() });
+    const none = { p50: undefined, p95: undefined, p99: undefined, p999: undefined };
+
+    expect(timeout.stats()).toEqual({ currentMs: 2_000, samples: 0, ...none });
+  });
+
+  it('PL-07 refuses bounds that exclude each other', () => {
+    const build = () => new AdaptiveTimeout({ duration: 100, min: 101 });
+
+    expect(build).toThrow(InvalidOptionsError);
+    expect(build).toThrow('AdaptiveTimeout: "min" of 101 ms is above "max" of 100 ms.');
+    expect(() => new AdaptiveTimeout({ duration: 100, min: 100 })).not.toThrow();
+  });
+
   it('TO-08 percentiles are within 2 % of exact over any distribution from 10 µs to 10 min', () => {
     const [shortest, longest] = [Math.log(0.01), Math.log(600_000)];
     const anywhere = fc.double({ min: shortest, max: longest, noNaN: true }).map(Math.exp);

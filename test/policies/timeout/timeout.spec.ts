@@ -1,11 +1,12 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import type { Call } from '../../../lib/core/call.js';
-import { InvalidOptionsError, TimeoutExceededError } from '../../../lib/core/errors.js';
+import { BulkheadFullError, InvalidOptionsError, TimeoutExceededError } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { SystemClock } from '../../../lib/core/system-clock.js';
 import { TimerEntry } from '../../../lib/core/timer-entry.js';
 import { WHEEL_TICK_MS } from '../../../lib/core/timer-wheel.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
+import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import { RetryPolicy } from '../../../lib/policies/retry/index.js';
 import { TimeoutPolicy, type TimeoutOptions } from '../../../lib/policies/timeout/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
@@ -285,5 +286,232 @@ describe('TimeoutPolicy', () => {
     await call;
 
     expect(ended).toHaveBeenCalledTimes(1);
+  });
+
+  it('OP-06 counts attempts by how they ended, and calls that ran out of time', async () => {
+    const { clock, timeout } = setUp({ duration: 100, total: 150 });
+    const retry = new RetryPolicy('search', { baseDelay: 0, jitter: 'none', budget: false }, { clock });
+    await timeout.execute(() => 'fine');
+    await errorOf(timeout.execute(() => Promise.reject(new Error('down'))));
+    const call = errorOf(new Pipeline('search', [timeout, retry], clock).execute(never));
+    await clock.advance(150);
+    await call;
+
+    expect(timeout.stats()).toEqual({
+      name: 'search',
+      currentTimeoutMs: 100,
+      totalTimeoutMs: 150,
+      adaptiveEnabled: false,
+      totalAttempts: 4,
+      successfulAttempts: 1,
+      failedAttempts: 2,
+      timedOutAttempts: 1,
+      timedOutCalls: 1,
+      timedOutByPhase: { connect: 0, read: 0, request: 1 },
+      adaptive: undefined,
+    });
+  });
+
+  it('OP-06 of a timeout that bounds only whole calls the attempts are whole calls', async () => {
+    const { clock, timeout } = setUp({ total: 100 });
+    await timeout.execute(() => 'fine');
+    await errorOf(timeout.execute(() => Promise.reject(new Error('down'))));
+    const call = errorOf(timeout.execute(never));
+    await clock.advance(100);
+    await call;
+
+    expect(timeout.stats()).toMatchObject({
+      currentTimeoutMs: undefined,
+      totalTimeoutMs: 100,
+      totalAttempts: 3,
+      successfulAttempts: 1,
+      failedAttempts: 1,
+      timedOutAttempts: 1,
+      timedOutCalls: 1,
+    });
+  });
+
+  it.each([{ duration: 100 }, { total: 100 }])(
+    'OP-06 with %j what a later guard refuses was no attempt, but a wait that was too long was one',
+    async (options) => {
+      const { clock, timeout } = setUp(options);
+      const bulkhead = new BulkheadPolicy('search', { maxConcurrent: 1, maxQueue: 1 }, { clock });
+      // The bulkhead inside, so that its wait is the timeout's.
+      const order = ['totalTimeout', 'timeout', 'bulkhead'] as const;
+      const pipeline = new Pipeline('search', [timeout, bulkhead], clock, order);
+      void errorOf(bulkhead.execute(never));
+      const waiting = errorOf(pipeline.execute(() => 'fine'));
+      const refused = await errorOf(pipeline.execute(() => 'fine'));
+      await clock.advance(100);
+
+      expect(refused).toBeInstanceOf(BulkheadFullError);
+      expect(await waiting).toBeInstanceOf(TimeoutExceededError);
+      expect(timeout.stats()).toMatchObject({
+        totalAttempts: 1,
+        successfulAttempts: 0,
+        failedAttempts: 0,
+        timedOutAttempts: 1,
+        timedOutCalls: options.total === undefined ? 0 : 1,
+      });
+      expect(clock.pending).toBe(0);
+    },
+  );
+
+  it('a reset forgets the numbers', async () => {
+    const { clock, timeout } = setUp({ duration: 100, total: 100 });
+    await timeout.execute(() => 'fine');
+    await errorOf(timeout.execute(() => Promise.reject(new Error('down'))));
+    const call = errorOf(timeout.execute(never));
+    await clock.advance(100);
+    await call;
+
+    timeout.reset();
+
+    expect(timeout.stats()).toMatchObject({
+      totalAttempts: 0,
+      successfulAttempts: 0,
+      failedAttempts: 0,
+      timedOutAttempts: 0,
+      timedOutCalls: 0,
+      timedOutByPhase: { connect: 0, read: 0, request: 0 },
+    });
+  });
+
+  it('OP-04 says what ran out of time, after how long, and that it was reset', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: unknown[] = [];
+    events.listen(({ kind, policy, type, details }) => seen.push([kind, policy, type, details]));
+    const timeout = new TimeoutPolicy('search', { duration: 100, total: 150 }, { clock, events });
+    const retry = new RetryPolicy('search', { baseDelay: 0, jitter: 'none', budget: false }, { clock });
+    const call = errorOf(new Pipeline('search', [timeout, retry], clock).execute(never));
+    await clock.advance(150);
+    const error = await call;
+    timeout.reset();
+    await clock.advance(0);
+
+    expect(seen).toEqual([
+      [
+        'timeout',
+        'search',
+        'timed-out',
+        { scope: 'attempt', limitMs: 100, error: expect.any(TimeoutExceededError) },
+      ],
+      ['timeout', 'search', 'timed-out', { scope: 'total', limitMs: 150, error }],
+      ['timeout', 'search', 'cleared', undefined],
+    ]);
+    expect(error).toMatchObject({
+      policy: 'search',
+      message: 'The whole call took longer than the 150 ms of timeout "search".',
+    });
+  });
+
+  it("PL-10 with until: 'first' a call that has emitted is not timed out", async () => {
+    const first = setUp({ duration: 100, until: 'first' });
+    const complete = setUp({ duration: 100 });
+    const outcomes = [first, complete].map(({ timeout }) => {
+      const method = deferred<string>();
+      const call = errorOf(
+        timeout.execute((info) => {
+          (info as Call).emitted = true;
+          return method.promise;
+        }),
+      );
+      return { method, call };
+    });
+
+    for (const [index, { clock }] of [first, complete].entries()) {
+      await clock.advance(100);
+      outcomes[index]?.method.resolve('complete');
+    }
+
+    expect(await outcomes[0]?.call).toBe('complete');
+    expect(await outcomes[1]?.call).toBeInstanceOf(TimeoutExceededError);
+    expect(first.timeout.stats()).toMatchObject({ successfulAttempts: 1, timedOutAttempts: 0 });
+  });
+
+  it.each<[TimeoutOptions, number | undefined, number | undefined]>([
+    [{}, 60_000, undefined],
+    [{ total: '2s' }, undefined, 2_000],
+    [{ request: '2s' }, 2_000, undefined],
+    [{ duration: '1s', request: '2s' }, 1_000, undefined],
+    [{ total: '2s', adaptive: true }, 2_000, 2_000],
+    [{ total: '2s', read: '1s' }, 2_000, 2_000],
+    [{ total: '90s', connect: '1s' }, 60_000, 90_000],
+    [{ total: '2s', adaptive: false }, undefined, 2_000],
+  ])('with %j an attempt may take %p ms, and a call %p ms', (options, attemptMs, totalMs) => {
+    const { timeout } = setUp(options);
+
+    expect(timeout.stats()).toMatchObject({ currentTimeoutMs: attemptMs, totalTimeoutMs: totalMs });
+    expect(timeout.boundsAttempts).toBe(attemptMs !== undefined);
+  });
+
+  it.each<[TimeoutOptions, string[]]>([
+    [{ duration: '2s', total: '1s' }, ['total']],
+    [{ duration: '1s', total: '1s' }, []],
+    [{ duration: '1s', adaptive: { min: '2s' } }, ['adaptive.min']],
+    [{ duration: '1s', adaptive: { min: '2s', max: '3s' } }, []],
+    [{ duration: '1s', adaptive: { min: '1s', max: '1s' } }, []],
+    [{ request: '1s', connect: '2s', read: '3s' }, ['connect', 'read']],
+    [{ request: '1s', connect: '1s', read: '1s' }, []],
+    [{ duration: -1, total: '1s', request: '1s', read: '3s' }, ['duration']],
+  ])('PL-07 of %j it refuses %j', (options, refused) => {
+    let problems: InvalidOptionsError['problems'] = [];
+    try {
+      setUp(options);
+    } catch (error) {
+      ({ problems } = error as InvalidOptionsError);
+    }
+
+    expect(problems.map(({ where, option }) => [where, option])).toEqual(
+      refused.map((option) => ['timeout "search"', option]),
+    );
+  });
+
+  it('PL-08 a refused update leaves the old options in force; another holds for the next call', async () => {
+    const { clock, timeout } = setUp({ duration: 100 });
+    expect(() => timeout.update({ duration: '2s', total: '1s' })).toThrow('timeout "search": "duration"');
+    expect(timeout.describe()).toBe('100 ms');
+
+    timeout.update({ duration: 50, total: 70 });
+    const call = errorOf(timeout.execute(never));
+    await clock.advance(50);
+
+    expect(await call).toMatchObject({ timeoutMs: 50 });
+    expect(timeout.totalMs).toBe(70);
+  });
+
+  it('PL-08 adaptive can be switched on, changed with its samples kept, and switched off', async () => {
+    const { timeout } = setUp({ duration: 1_000 });
+    timeout.update({ adaptive: { minSamples: 1, min: 10 } });
+    await timeout.execute(() => 'fine');
+    const on = timeout.stats();
+    timeout.update({ adaptive: { minSamples: 1, min: 20 } });
+    const changed = timeout.stats();
+    timeout.update({ adaptive: false });
+
+    expect([on.currentTimeoutMs, on.adaptiveEnabled, on.adaptive?.samples]).toEqual([10, true, 1]);
+    expect([changed.currentTimeoutMs, changed.adaptive?.samples]).toEqual([20, 1]);
+    expect(timeout.stats()).toMatchObject({
+      currentTimeoutMs: 1_000,
+      adaptiveEnabled: false,
+      adaptive: undefined,
+    });
+  });
+
+  it('TO-07 a reset forgets the samples', async () => {
+    const { timeout } = setUp({ duration: 1_000, adaptive: { minSamples: 1, min: 10 } });
+    await timeout.execute(() => 'fine');
+
+    timeout.reset();
+
+    expect(timeout.stats()).toMatchObject({ currentTimeoutMs: 1_000, adaptive: { samples: 0 } });
+  });
+
+  it('TO-07 failures that came in time are no samples', async () => {
+    const { timeout } = setUp({ duration: 1_000, adaptive: true });
+    await errorOf(timeout.execute(() => Promise.reject(new Error('down'))));
+
+    expect(timeout.stats().adaptive?.samples).toBe(0);
   });
 });
