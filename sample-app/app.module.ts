@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
-import { ResilienceHealthModule, ResilienceModule } from 'nestjs-breakwater';
+import { ResilienceAdminModule, ResilienceHealthModule, ResilienceModule } from 'nestjs-breakwater';
+import { ResilienceDashboardModule } from 'nestjs-breakwater/dashboard';
 import { ResiliencePrometheusModule } from 'nestjs-breakwater/prometheus';
+import { OperatorsGuard } from './operators/operators.guard.js';
 import { PatternsController } from './patterns/patterns.controller.js';
 import { PatternsService } from './patterns/patterns.service.js';
 import { PricesController } from './prices/prices.controller.js';
@@ -16,6 +18,8 @@ import { UpstreamController } from './upstream/upstream.controller.js';
       draining: { readinessDelay: process.env['READINESS_DELAY'] ?? '1s' },
     }),
     ResilienceHealthModule.register(),
+    ResilienceAdminModule.register({ guards: [OperatorsGuard] }),
+    ResilienceDashboardModule.register({ guards: [OperatorsGuard], title: 'Traffic manager' }),
     ResiliencePrometheusModule.register({ defaultMetrics: true }),
   ],
   controllers: [PricesController, PatternsController, UpstreamController],

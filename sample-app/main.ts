@@ -4,6 +4,7 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { enableGracefulShutdown } from 'nestjs-breakwater';
 import { AppModule } from './app.module.js';
+import { adminToken, isTokenRandom } from './operators/operators.guard.js';
 
 const port = Number(process.env['PORT'] ?? 3000);
 if (!Number.isInteger(port) || port < 0 || port > 65_535) {
@@ -45,6 +46,12 @@ Make the upstream ill, ask for prices, and watch:
   curl ${url}/health/resilience                    the numbers of all policies
   curl ${url}/metrics                              the same for Prometheus
   curl -X PUT ${url}/upstream -H 'content-type: application/json' -d '{"failurePercent":0}'
+
+Watch it live, and open circuits by hand. The name is yours, the password is the token:
+
+  ${url}/resilience-dashboard
+  curl -X POST -H "Authorization: Bearer $ADMIN_TOKEN" ${url}/resilience/circuitBreakers/upstream/force-open
+  ${isTokenRandom ? `ADMIN_TOKEN=${adminToken}` : 'ADMIN_TOKEN is what you have set'}
 
 Stop it with Ctrl+C: it serves for another second, while /health/ready says 503. READINESS_DELAY=20s shows more of that.
 
