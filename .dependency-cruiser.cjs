@@ -83,7 +83,7 @@ module.exports = {
       comment: 'The sample imports the library as any application does: by its name.',
       severity: 'error',
       from: { path: '^sample-app/' },
-      to: { path: '^(lib|test|bench|scripts)/', pathNot: '^lib/(index|[^/]+/index)\\.ts$' },
+      to: { path: '^(lib|test|bench|scripts)/', pathNot: '^lib/(index|[^/]+/index|[^/]+/[^/]+/index)\\.ts$' },
     },
     {
       name: 'only-shipped-dependencies',

@@ -13,6 +13,8 @@ import {
   type PolicyEvent,
   type ResilienceModuleOptions,
 } from '../../lib/index.js';
+import { RUNTIME_TOKEN } from '../../lib/decorators/runtime.js';
+import { EVENT_TYPES } from '../../lib/module/events/event-catalogue.js';
 import { ManualClock } from '../../lib/testing/index.js';
 
 const tick = () => new Promise((resolve) => setImmediate(resolve));
@@ -49,7 +51,7 @@ describe('events', () => {
       payments: app.get(Payments),
       resilience: app.get(ResilienceService),
       log: app.get(EventLog),
-      hub: (app.get(ResilienceService) as unknown as { runtime: { events: EventHub } }).runtime.events,
+      hub: app.get<{ events: EventHub }>(RUNTIME_TOKEN).events,
     };
   }
 
@@ -214,7 +216,7 @@ describe('events', () => {
         undefined,
       ]);
       const last = log.of('retry', 'p').at(-1)?.details;
-      expect((last?.['long'] as string).length).toBe(500);
+      expect(last?.['long']).toHaveLength(500);
       expect(typeof last?.['f']).toBe('string');
     });
 
@@ -365,6 +367,74 @@ describe('events', () => {
       await expect(starting).rejects.toThrow(/needs EventEmitterModule\.forRoot\(\)/);
       await start();
     });
+  });
+
+  it('OP-04 every kind of policy speaks, and says only what the catalogue knows', async () => {
+    const { resilience } = await start();
+    const heard = new Set<string>();
+    const unknown: string[] = [];
+    resilience.events$.subscribe(({ kind, type }) => {
+      heard.add(`${kind} ${type}`);
+      if (!(EVENT_TYPES[kind] as readonly string[]).includes(type)) unknown.push(`${kind} ${type}`);
+    });
+    const fail = () => {
+      throw new Error('down');
+    };
+    const hang = () => new Promise(() => undefined);
+    const quietly = (call: Promise<unknown>) => call.catch(() => undefined);
+
+    const breaker = resilience.circuitBreaker('b', { failureThreshold: 1 });
+    await quietly(breaker.execute(fail));
+    await quietly(breaker.execute(fail));
+    breaker.meterOnly();
+    await quietly(breaker.execute(fail));
+    const retry = resilience.retry('r', { maxRetries: 3, baseDelay: 0, budget: { max: 1, window: '10s' } });
+    await quietly(retry.execute(fail));
+    const bulkhead = resilience.bulkhead('k', { maxConcurrent: 0 });
+    await quietly(bulkhead.execute(fail));
+    const limit = resilience.rateLimiter('l', { capacity: 1, refillPerSecond: 0 });
+    for (let i = 0; i < 2; i++) await quietly(limit.execute(() => 'fine'));
+    const timeout = resilience.timeout('t', { duration: 10 });
+    const hedge = resilience.hedge('h', { delay: 5, budget: false });
+    const slow = [quietly(timeout.execute(hang)), quietly(timeout.execute(() => hedge.execute(hang)))];
+    await clock.advance(100);
+    await Promise.all(slow);
+    const pipeline = resilience.pipeline('f', { fallback: { name: 'f', use: fail } });
+    await quietly(pipeline.execute(fail));
+    const answered = resilience.pipeline('g', { fallback: { name: 'g', use: () => 'default' } });
+    await answered.execute(fail);
+    const once = resilience.idempotency('i');
+    await quietly(once.execute(() => 'fine'));
+    const chaos = resilience.chaos('c', { enabled: true, error: 503 });
+    await quietly(chaos.execute(() => 'fine'));
+    const budget = resilience.retryBudget('u', { max: 1, window: '1s' });
+    for (const policy of [breaker, retry, bulkhead, limit, timeout, hedge, once, chaos, budget])
+      policy.reset();
+    resilience.fallback('g').reset();
+    app.get(DrainingService).start();
+    await tick();
+
+    expect(unknown).toEqual([]);
+    const cleared = Object.keys(EVENT_TYPES).filter((kind) => kind !== 'draining');
+    expect([...heard]).toEqual(
+      expect.arrayContaining([
+        'circuitBreaker state-changed',
+        'circuitBreaker rejected',
+        'circuitBreaker threshold-crossed',
+        'retry retried',
+        'retry budget-exhausted',
+        'bulkhead rejected',
+        'rateLimit rejected',
+        'timeout timed-out',
+        'hedge hedged',
+        'fallback exhausted',
+        'fallback degraded',
+        'idempotency rejected',
+        'chaos injected',
+        'draining draining',
+        ...cleared.map((kind) => `${kind} cleared`),
+      ]),
+    );
   });
 
   it('OP-04 wrong options are named', async () => {

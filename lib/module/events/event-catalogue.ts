@@ -19,8 +19,11 @@ interface DrainDetails {
   readonly cutOff: number;
 }
 
-/** What an operator did, through the admin routes. */
-interface ByOperator {
+/** What can happen to any policy. */
+interface OfAny {
+  /** Somebody resets it: its numbers begin anew at 0 right after this. */
+  readonly cleared: undefined;
+  /** What an operator did, through the admin routes. */
   readonly changed: {
     /** Who: as the admin module's `user` tells. */
     readonly by: string;
@@ -35,7 +38,7 @@ interface ByOperator {
 
 /** All events, by kind and type, and what each one tells. @publicApi */
 export interface PolicyEventDetails {
-  readonly circuitBreaker: ByOperator & {
+  readonly circuitBreaker: OfAny & {
     readonly 'state-changed': WithKey & {
       readonly from: CircuitState;
       readonly to: CircuitState;
@@ -45,7 +48,7 @@ export interface PolicyEventDetails {
     readonly 'threshold-crossed': WithKey & { readonly reason: string };
     readonly rejected: WithKey & { readonly error: CircuitOpenError };
   };
-  readonly retry: ByOperator & {
+  readonly retry: OfAny & {
     /** A failed attempt will be followed by another. */
     readonly retried: {
       /** 1 for the first retry. */
@@ -58,12 +61,12 @@ export interface PolicyEventDetails {
     readonly 'budget-exhausted': { readonly error: unknown };
   };
   /** They speak through the retries and hedges that use them. */
-  readonly retryBudget: ByOperator;
-  readonly bulkhead: ByOperator & {
+  readonly retryBudget: OfAny;
+  readonly bulkhead: OfAny & {
     readonly rejected: WithKey & { readonly reason: RefusalReason; readonly error: BulkheadFullError };
   };
-  readonly rateLimit: ByOperator & { readonly rejected: { readonly error: RateLimitExceededError } };
-  readonly timeout: ByOperator & {
+  readonly rateLimit: OfAny & { readonly rejected: { readonly error: RateLimitExceededError } };
+  readonly timeout: OfAny & {
     readonly 'timed-out': {
       /** What ran out: an attempt, the whole call, or an HTTP client's time to connect, to read or for a request. */
       readonly scope: 'attempt' | 'total' | 'connect' | 'read' | 'request';
@@ -71,19 +74,19 @@ export interface PolicyEventDetails {
       readonly error: unknown;
     };
   };
-  readonly fallback: ByOperator & {
+  readonly fallback: OfAny & {
     /** Another level than the primary answered. */
     readonly degraded: { readonly level: FallbackLevel };
     /** No level did. */
     readonly exhausted: { readonly error: unknown };
   };
-  readonly idempotency: ByOperator & {
+  readonly idempotency: OfAny & {
     readonly rejected: { readonly error: unknown };
     readonly 'lease-lost': { readonly key: string };
     readonly 'store-failed': { readonly key: string; readonly error: unknown };
   };
-  readonly hedge: ByOperator & { readonly hedged: undefined };
-  readonly chaos: ByOperator & {
+  readonly hedge: OfAny & { readonly hedged: undefined };
+  readonly chaos: OfAny & {
     readonly injected: { readonly fault: ChaosFault; readonly latencyMs?: number };
     readonly started: { readonly fault: ChaosFault; readonly targets: readonly string[] };
     readonly ended: {
@@ -116,19 +119,20 @@ export type PolicyEventOf<K extends EventKind, T extends EventType<K>> = Omit<
 type Types = { readonly [K in EventKind]: readonly EventType<K>[] };
 
 const BY_OPERATOR = ['changed', 'reset'] as const;
+const OF_ANY = [...BY_OPERATOR, 'cleared'] as const;
 
 /** The types of events, by kind. */
 export const EVENT_TYPES: Types = {
-  circuitBreaker: ['state-changed', 'threshold-crossed', 'rejected', ...BY_OPERATOR],
-  retry: ['retried', 'budget-exhausted', ...BY_OPERATOR],
-  retryBudget: [...BY_OPERATOR],
-  bulkhead: ['rejected', ...BY_OPERATOR],
-  rateLimit: ['rejected', ...BY_OPERATOR],
-  timeout: ['timed-out', ...BY_OPERATOR],
-  fallback: ['degraded', 'exhausted', ...BY_OPERATOR],
-  idempotency: ['rejected', 'lease-lost', 'store-failed', ...BY_OPERATOR],
-  hedge: ['hedged', ...BY_OPERATOR],
-  chaos: ['injected', 'started', 'ended', 'experiment', ...BY_OPERATOR],
+  circuitBreaker: ['state-changed', 'threshold-crossed', 'rejected', ...OF_ANY],
+  retry: ['retried', 'budget-exhausted', ...OF_ANY],
+  retryBudget: [...OF_ANY],
+  bulkhead: ['rejected', ...OF_ANY],
+  rateLimit: ['rejected', ...OF_ANY],
+  timeout: ['timed-out', ...OF_ANY],
+  fallback: ['degraded', 'exhausted', ...OF_ANY],
+  idempotency: ['rejected', 'lease-lost', 'store-failed', ...OF_ANY],
+  hedge: ['hedged', ...OF_ANY],
+  chaos: ['injected', 'started', 'ended', 'experiment', ...OF_ANY],
   draining: ['draining', 'quiesced', 'closed'],
 };
 

@@ -67,7 +67,7 @@ function observe(service: ResilienceService, meter: Meter): () => void {
   const callback: BatchObservableCallback = (result) => {
     for (const [instrument, read] of observed)
       for (const { labels, value } of read())
-        if (value !== undefined) result.observe(instrument, value, labels as Attributes);
+        if (value !== undefined) result.observe(instrument, value, labels);
   };
   const all = observed.map(([instrument]) => instrument);
   meter.addBatchObservableCallback(callback, all);
