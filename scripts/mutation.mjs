@@ -9,7 +9,7 @@ import { root, run } from './run.mjs';
 const LEAST_PERCENT = 85;
 const SUMMARY = join(root, 'docs', 'mutation.md');
 /** Each test runs once for each mutant, so that properties must do with few runs. */
-const RUNS_OF_PROPERTIES = '25';
+const RUNS_OF_PROPERTIES = '10';
 
 /** Why mutants that live are right to: by file, and then by what is changed into what. */
 const explanations = JSON.parse(readFileSync(join(root, 'test', 'mutation-survivors.json'), 'utf8'));

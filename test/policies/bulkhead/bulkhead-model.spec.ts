@@ -103,7 +103,10 @@ describe('BulkheadPolicy against its model', () => {
           const heir = model.running.find((each) => !before.has(each));
           if (heir !== undefined) {
             // Let the slot pass on, but not the heir's turn come.
-            while (bulkhead.stats().queuedCalls !== model.queue.length) await Promise.resolve();
+            for (let turn = 0; turn < TURNS; turn++) {
+              if (bulkhead.stats().queuedCalls === model.queue.length) break;
+              await Promise.resolve();
+            }
             calls[heir]?.caller.abort(new Error('gone'));
             model.refused.push(heir);
             model.release(heir, clock.now());
