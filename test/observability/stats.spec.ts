@@ -4,6 +4,7 @@ import { Injectable } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import fc from 'fast-check';
 import {
+  AdaptiveTimeout,
   Bulkhead,
   ChaosService,
   CircuitBreaker,
@@ -213,6 +214,19 @@ describe('stats', () => {
     expect(numbersAsText(resilience.stats())).toEqual([]);
     expect(resilience.stats().bulkheads['orders']).toMatchObject({ totalCalls: 2, rejectedCalls: 1 });
     await app.close();
+  });
+
+  it('OP-01 looking at an adaptive timeout delays nothing that it learns', () => {
+    const learned = (look: boolean) => {
+      const clock = new ManualClock();
+      const timeout = new AdaptiveTimeout({ duration: '2s', minSamples: 2, min: 1, max: '2s' }, { clock });
+      timeout.current();
+      for (let i = 0; i < 2; i++) timeout.record(100);
+      if (look) timeout.stats();
+      return timeout.current();
+    };
+    expect(learned(true)).toBe(learned(false));
+    expect(learned(true)).toBeLessThan(200);
   });
 
   it('OP-01 taking them changes nothing: with and without looking, the same calls end the same way', async () => {
