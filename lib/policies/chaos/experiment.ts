@@ -59,7 +59,7 @@ export class Experiment {
   private readonly seen = new Map<Steady, { readonly at: number; readonly share: number }[]>();
 
   /**
-   * @param onChange - Told of each new state.
+   * @param onChange - Told of each new state, and when it begins to wait for its time.
    * @throws {@link InvalidOptionsError} naming all that is wrong with it, its faults and its metrics.
    */
   constructor(
@@ -77,6 +77,11 @@ export class Experiment {
 
   get state(): ExperimentState {
     return this.current;
+  }
+
+  /** Whether it was told to run, or has ended without. */
+  get hasBegun(): boolean {
+    return this.ended !== undefined || this.current !== 'scheduled';
   }
 
   /** Carries it out, once; whoever asks again gets the same report. Never rejects. */
@@ -126,7 +131,10 @@ export class Experiment {
   private async carryOut(): Promise<ExperimentReport> {
     if (this.current !== 'scheduled') return this.report();
     try {
-      if (this.options.at !== undefined) await this.pause.sleepUntil(this.options.at);
+      if (this.options.at !== undefined) {
+        this.onChange(this);
+        await this.pause.sleepUntil(this.options.at);
+      }
       this.startedAt = this.clock.now();
       this.startedWallTime = this.clock.wallTime();
       this.enter('running');

@@ -86,6 +86,11 @@ export class GameDay {
     return this.current;
   }
 
+  /** Whether it was told to run, or has ended without. */
+  get hasBegun(): boolean {
+    return this.ended !== undefined || this.current !== 'scheduled';
+  }
+
   /** Plays it, once; whoever asks again gets the same report. Never rejects. */
   run(): Promise<GameDayReport> {
     return (this.ended ??= this.play());
@@ -124,7 +129,10 @@ export class GameDay {
     if (this.current !== 'scheduled') return this.report();
     let cancel: (() => void) | undefined;
     try {
-      if (this.options.at !== undefined) await this.pause.sleepUntil(this.options.at);
+      if (this.options.at !== undefined) {
+        this.onChange(this);
+        await this.pause.sleepUntil(this.options.at);
+      }
       this.current = 'running';
       this.startedAt = this.clock.now();
       this.startedWallTime = this.clock.wallTime();

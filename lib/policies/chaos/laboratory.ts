@@ -5,7 +5,7 @@ import type { ExperimentOptions } from './experiment.options.js';
 import { GameDay, type GameDayReport } from './game-day.js';
 import type { GameDayOptions } from './game-day.options.js';
 
-/** So many that have ended are kept. */
+/** So many that have ended are kept, and so many that nobody has run yet. */
 const KEPT = 100;
 
 /** The numbers of experiments. @publicApi */
@@ -19,7 +19,10 @@ export interface ExperimentStats {
   readonly scheduledGameDays: number;
 }
 
-/** All experiments and game days: those to come, those under way, and the last 100 of each that have ended. */
+/**
+ * All experiments and game days: those under way, the last 100 of each that have ended, and the last 100 that are prepared.
+ * One that was forgotten before it was run is known again when it is.
+ */
 export class Laboratory {
   private readonly open = new Set<Experiment>();
   private readonly ended = new Ring<ExperimentReport>(KEPT);
@@ -33,7 +36,7 @@ export class Laboratory {
   /** @throws {@link InvalidOptionsError} */
   experiment(options: ExperimentOptions): Experiment {
     const experiment = new Experiment(options, this.parts, (changed) => this.changed(changed));
-    this.open.add(experiment);
+    remember(this.open, experiment);
     return experiment;
   }
 
@@ -45,7 +48,7 @@ export class Laboratory {
       (experiment) => this.experiment(experiment),
       (changed) => this.dayChanged(changed),
     );
-    this.openDays.add(gameDay);
+    remember(this.openDays, gameDay);
     return gameDay;
   }
 
@@ -80,7 +83,11 @@ export class Laboratory {
 
   private changed(experiment: Experiment): void {
     const { state } = experiment;
-    if (state === 'scheduled' || state === 'running' || !this.open.delete(experiment)) return;
+    if (state === 'scheduled' || state === 'running') {
+      this.open.add(experiment);
+      return;
+    }
+    this.open.delete(experiment);
     const report = experiment.report();
     this.endings[state]++;
     if (report.validated === true) this.validated++;
@@ -88,7 +95,18 @@ export class Laboratory {
   }
 
   private dayChanged(gameDay: GameDay): void {
-    if (gameDay.state === 'scheduled' || gameDay.state === 'running') return;
-    if (this.openDays.delete(gameDay)) this.endedDays.push(gameDay.report());
+    if (gameDay.state === 'scheduled' || gameDay.state === 'running') {
+      this.openDays.add(gameDay);
+      return;
+    }
+    this.openDays.delete(gameDay);
+    this.endedDays.push(gameDay.report());
   }
+}
+
+/** Adds one to those that are open, and forgets the oldest that nobody has run. */
+function remember<T extends { readonly hasBegun: boolean }>(open: Set<T>, added: T): void {
+  open.add(added);
+  const prepared = [...open].filter(({ hasBegun }) => !hasBegun);
+  if (prepared.length > KEPT) open.delete(prepared[0] as T);
 }

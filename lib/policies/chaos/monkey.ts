@@ -4,6 +4,7 @@ import { clockOf, randomOf } from '../../core/environment.js';
 import { InvalidOptionsError, type OptionProblem } from '../../core/errors.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
 import { TimerEntry } from '../../core/timer-entry.js';
+import { BLAST_RADII, DEFAULT_RADIUS } from './blast-radius.js';
 import { CHAOS_FAULTS, pick, type ChaosFault } from './fault.js';
 import type { FaultInjector } from './fault-injector.js';
 import type { ActiveFault } from './live-fault.js';
@@ -20,7 +21,7 @@ export interface ChaosMonkeyOptions {
   readonly interval?: Duration;
   /** The shortest fault. Default 10 s. */
   readonly minDuration?: Duration;
-  /** The longest. Default 60 s. */
+  /** The longest: at most the 30 min of a `moderate` blast radius. Default 60 s. */
   readonly maxDuration?: Duration;
   /** Calls that a fault of its hits. Default 100. */
   readonly ratePercent?: number;
@@ -65,7 +66,7 @@ export const monkeyTable = defineOptions<ChaosMonkeyOptions, Resolved>(
   },
   { name: 'interval', kind: 'duration', default: '10s', sentence: 'How often its turn comes.' },
   { name: 'minDuration', kind: 'duration', default: '10s', sentence: 'The shortest fault.' },
-  { name: 'maxDuration', kind: 'duration', default: '60s', sentence: 'The longest.' },
+  { name: 'maxDuration', kind: 'duration', default: '60s', sentence: 'The longest; at most 30 min.' },
   {
     name: 'ratePercent',
     kind: 'percent',
@@ -109,6 +110,12 @@ export function monkeyProblems(
   if (minDuration > maxDuration) {
     const message = `"minDuration" of ${formatDuration(minDuration)} is above "maxDuration" of ${formatDuration(maxDuration)}.`;
     problems.push({ where, option: 'minDuration', message });
+  }
+  // Each of its faults hits one pipeline, and any share of its calls: both are within that radius.
+  const { durationMs } = BLAST_RADII[DEFAULT_RADIUS];
+  if (maxDuration > durationMs) {
+    const message = `"maxDuration" must be at most ${formatDuration(durationMs)}, as its faults have a blast radius of "${DEFAULT_RADIUS}", got ${formatDuration(maxDuration)}.`;
+    problems.push({ where, option: 'maxDuration', message });
   }
   if (faults.length === 0) {
     problems.push({ where, option: 'faults', message: '"faults" must name at least one.' });

@@ -406,6 +406,42 @@ describe('Experiment', () => {
     expect(states).toEqual(['running', 'completed']);
   });
 
+  it('CH-04 of those that nobody runs the last 100 are known, and the others once they are run', async () => {
+    const { clock, laboratory } = setUp();
+    const at = new Date(clock.wallTime() + 60_000);
+    const first = laboratory.experiment(optionsOf({ name: 'first' }));
+    const waiting = laboratory.experiment(optionsOf({ name: 'waiting', at }));
+    const dropped = laboratory.experiment(optionsOf({ name: 'dropped' }));
+    const day = laboratory.gameDay({
+      name: 'day',
+      scenario: 'Nothing works.',
+      at,
+      experiments: [optionsOf({ name: 'of the day' })],
+    });
+    for (let i = 0; i < 100; i++) laboratory.experiment(optionsOf({ name: `idle ${i}` }));
+    for (let i = 0; i < 100; i++)
+      laboratory.gameDay({ name: `idle ${i}`, scenario: 'Idle.', experiments: [optionsOf()] });
+    const names = () => laboratory.experiments().map(({ name }) => name);
+    expect(names()).toHaveLength(100);
+    expect(laboratory.gameDays()).toHaveLength(100);
+    expect(names()).not.toContain('first');
+
+    const running = first.run();
+    void waiting.run();
+    const playing = day.run();
+    expect(names()).toEqual(expect.arrayContaining(['first', 'waiting']));
+    expect(laboratory.gameDays().map(({ name }) => name)).toContain('day');
+    expect(dropped.abort()).toBe(true);
+    expect(names()).toContain('dropped');
+    laboratory.close('over');
+
+    expect((await running).state).toBe('aborted');
+    expect((await playing).state).toBe('aborted');
+    expect(waiting.state).toBe('aborted');
+    expect(laboratory.stats()).toMatchObject({ experimentsByState: { scheduled: 0, running: 0 } });
+    expect(clock.pending).toBe(0);
+  });
+
   it('CH-04 the last 100 are kept, and all are counted', async () => {
     const { laboratory } = setUp();
     for (let i = 0; i < 120; i++) {

@@ -1,6 +1,7 @@
 import { describe, expect, it, jest } from '@jest/globals';
 import { InvalidOptionsError } from '../../../lib/core/errors.js';
 import type { ChaosMonkeyOptions } from '../../../lib/policies/chaos/index.js';
+import { CHAOS_FAULTS } from '../../../lib/policies/chaos/fault.js';
 import { FaultInjector } from '../../../lib/policies/chaos/fault-injector.js';
 import { ChaosMonkey } from '../../../lib/policies/chaos/monkey.js';
 import { ManualClock, seededRandom } from '../../../lib/testing/index.js';
@@ -131,6 +132,25 @@ describe('ChaosMonkey', () => {
     expect(warnings).toEqual([expect.stringContaining('NODE_ENV=production')]);
     expect(() => monkey.enable()).toThrow(InvalidOptionsError);
     expect([injector.active(), clock.pending]).toEqual([[], 0]);
+  });
+
+  it('CH-03 refuses faults that last longer than it may inject, and survives all that it takes', async () => {
+    expect(() => setUp({ maxDuration: '31m' })).toThrow(
+      'chaos monkey: "maxDuration" must be at most 30 min, as its faults have a blast radius of "moderate", got 31 min.',
+    );
+    const { monkey } = setUp();
+    expect(() => monkey.enable({ maxDuration: '1h' })).toThrow(InvalidOptionsError);
+    expect(monkey.enabled).toBe(false);
+
+    for (const fault of CHAOS_FAULTS) {
+      for (const ratePercent of [0.1, 100]) {
+        const longest = { probabilityPercent: 100, minDuration: '30m', maxDuration: '30m' };
+        const taken = setUp({ ...longest, ratePercent, faults: [fault] });
+        taken.monkey.enable();
+        await taken.clock.advance(10_000);
+        expect(taken.monkey.stats()).toMatchObject({ enabled: true, activeFaults: 1 });
+      }
+    }
   });
 
   it('names what is wrong with its options', () => {
