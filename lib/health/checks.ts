@@ -13,6 +13,7 @@ type ReadyCheck = (signal: AbortSignal) => Promise<object>;
 
 /**
  * Whether the event loop has been free: fails where it was blocked for longer than `max` in the last 10 to 20 seconds.
+ * It measures from the first check to `stop()`, which `ResilienceHealthModule` calls when the application closes.
  *
  * @param max - Default 1 s.
  *
@@ -21,10 +22,10 @@ type ReadyCheck = (signal: AbortSignal) => Promise<object>;
  *
  * @publicApi
  */
-export function eventLoopCheck(max: Duration = '1s'): ProbeCheck {
+export function eventLoopCheck(max: Duration = '1s'): ReadyCheck & { stop(): void } {
   const maxMs = durationOf('eventLoopCheck', max);
   let delay: LoopDelay | undefined;
-  return async () => {
+  const check = async () => {
     // Measured from the first check on, so that a check that nobody runs costs nothing.
     delay ??= new LoopDelay();
     const eventLoopDelayMs = Math.round(delay.worstMs());
@@ -33,6 +34,11 @@ export function eventLoopCheck(max: Duration = '1s'): ProbeCheck {
     }
     return { eventLoopDelayMs };
   };
+  const stop = () => {
+    delay?.stop();
+    delay = undefined;
+  };
+  return Object.assign(check, { stop });
 }
 
 /**

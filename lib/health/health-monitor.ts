@@ -8,6 +8,7 @@ import {
 import { ModulesContainer } from '@nestjs/core';
 import type { Clock } from '../core/clock.js';
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
+import { answerOf } from '../core/property.js';
 import { TimerEntry } from '../core/timer-entry.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import { scanProviders } from '../module/class-scan.js';
@@ -76,6 +77,8 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
     this.running = false;
     for (const timer of this.timers) this.runtime.clock.disarm(timer);
     this.timers.clear();
+    // Checks that go on measuring between their runs.
+    for (const { check } of this.probes) answerOf(check, 'stop');
   }
 
   /** Adds a probe of one's own; it runs from now on, or from the start of the application. */

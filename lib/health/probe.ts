@@ -107,18 +107,20 @@ export class Probe {
       this.stuck = false;
     };
     let running: Promise<unknown> | undefined;
+    let ownSignal: AbortSignal | undefined;
     try {
       return await this.timeout.execute(({ signal }) => {
+        ownSignal = signal;
         running = Promise.resolve(check(signal));
         return running;
       });
     } catch (error) {
-      if (error instanceof TimeoutExceededError && running !== undefined) {
-        this.stuck = true;
-        running.then(freed, freed);
-        throw new Error(`No answer within ${formatDuration(this.settings.timeout)}.`, { cause: error });
-      }
-      throw error;
+      // What the check itself threw is its own news, be it a timeout within it.
+      if (running === undefined || ownSignal?.aborted !== true || error !== ownSignal.reason) throw error;
+      this.stuck = true;
+      running.then(freed, freed);
+      if (!(error instanceof TimeoutExceededError) || error.scope !== 'attempt') throw error;
+      throw new Error(`No answer within ${formatDuration(this.settings.timeout)}.`, { cause: error });
     }
   }
 

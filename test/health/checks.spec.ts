@@ -1,10 +1,14 @@
+import 'reflect-metadata';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Test } from '@nestjs/testing';
 import { HealthIndicatorService } from '@nestjs/terminus';
 import {
   Probe,
+  ResilienceHealthModule,
+  ResilienceModule,
   diskCheck,
   eventLoopCheck,
   heapCheck,
@@ -15,6 +19,7 @@ import {
   terminusCheck,
   type ProbeCheck,
 } from '../../lib/index.js';
+import { LoopDelay } from '../../lib/health/loop-delay.js';
 import { ManualClock } from '../../lib/testing/index.js';
 
 const server = createServer((request, response) => {
@@ -54,6 +59,30 @@ describe('ready-made checks', () => {
     });
     expect((await ask(diskCheck('.', 100))).error).toMatch(/% of the disk at \. are free\.$/);
     expect((await ask(diskCheck('./nowhere', 0))).error).toMatch(/ENOENT/);
+  });
+
+  it('HL-05 the event loop is measured from the first check to the end of the application', async () => {
+    const stopped = jest.spyOn(LoopDelay.prototype, 'stop');
+    const clock = new ManualClock();
+    const check = eventLoopCheck('1h');
+    const module = await Test.createTestingModule({
+      imports: [
+        ResilienceModule.forRoot({ clock }),
+        ResilienceHealthModule.register({ probes: [{ kind: 'liveness', name: 'loop', check }] }),
+      ],
+    }).compile();
+    const app = module.createNestApplication();
+    await app.init();
+    await clock.advance(0);
+    expect(stopped).not.toHaveBeenCalled();
+
+    await app.close();
+
+    // That of the liveness endpoint, and that of the check.
+    expect(new Set(stopped.mock.contexts).size).toBe(2);
+    check.stop();
+    expect(stopped).toHaveBeenCalledTimes(2);
+    stopped.mockRestore();
   });
 
   it('HL-05 a port and a URL are asked over the network, and a hanging one is let go at its timeout', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { InvalidOptionsError } from '../../lib/core/errors.js';
 import { Probe } from '../../lib/health/index.js';
+import { TimeoutPolicy } from '../../lib/policies/timeout/index.js';
 import { ManualClock } from '../../lib/testing/index.js';
 
 const fail = () => {
@@ -72,6 +73,38 @@ describe('Probe', () => {
       details: { version: 15 },
     });
     expect(clock.pending).toBe(0);
+  });
+
+  it('HL-03 a timeout within the check is the check’s own news, and does not keep the next one away', async () => {
+    const clock = new ManualClock();
+    const inner = new TimeoutPolicy('inner', '20ms', { clock });
+    const probe = new Probe({ kind: 'deep', name: 'inner', timeout: '5s' }, { clock });
+    const never = new Promise<void>(() => undefined);
+
+    const answer = probe.check(() => inner.execute(() => never));
+    await clock.advance(20);
+
+    expect(await answer).toMatchObject({
+      healthy: false,
+      error: 'The attempt took longer than the 20 ms of timeout "inner".',
+      latencyMs: 20,
+    });
+    expect(await probe.check(() => undefined)).toMatchObject({ healthy: true });
+  });
+
+  it('HL-03 a check that passes on the reason of its signal has timed out like any other', async () => {
+    const clock = new ManualClock();
+    const probe = new Probe({ kind: 'deep', timeout: '1s' }, { clock });
+    const obedient = (signal: AbortSignal) =>
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason as Error));
+      });
+
+    const answer = probe.check(obedient);
+    await clock.advance(1_000);
+
+    expect(await answer).toMatchObject({ healthy: false, error: 'No answer within 1 s.' });
+    expect(await probe.check(() => undefined)).toMatchObject({ healthy: true });
   });
 
   it('HL-03 who asks while a check runs shares its answer', async () => {
