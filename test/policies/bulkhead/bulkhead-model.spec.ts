@@ -129,5 +129,5 @@ describe('BulkheadPolicy against its model', () => {
       expect(ascending([...refused])).toEqual(ascending(model.refused));
     });
     await fc.assert(property, { numRuns: MODEL_RUNS });
-  }, 60_000);
+  }, 120_000);
 });

@@ -914,4 +914,386 @@ describe('CircuitBreakerPolicy', () => {
     expect(warnings.mock.calls[0]?.[0]).toMatch(/^circuit breaker "payments": "openDuration" must return /);
     warnings.mockRestore();
   });
+
+  it('OP-06 the numbers of a breaker', async () => {
+    const { breaker, clock, call } = setUp({
+      failureRatePercent: 50,
+      slowCallRatePercent: 80,
+      slowCallDuration: 100,
+      window: { calls: 4 },
+      minimumCalls: 3,
+      ignoreErrors: NotOurs,
+      openDuration: 1_000,
+    });
+    const times = [new Date(clock.wallTime()).toISOString()];
+    await call();
+    await call(ignore);
+    const slow = deferred();
+    const last = call(() => slow.promise);
+    await clock.advance(101);
+    slow.resolve('fine');
+    await last;
+    const closed = breaker.stats();
+    await clock.advance(899);
+    times.push(new Date(clock.wallTime()).toISOString());
+    await call(fail);
+
+    expect(closed).toEqual({
+      name: 'payments',
+      state: 'closed',
+      totalCalls: 3,
+      totalSuccesses: 2,
+      totalFailures: 0,
+      totalIgnored: 1,
+      totalSlow: 1,
+      totalRejected: 0,
+      calls: 2,
+      failureCount: 0,
+      successCount: 2,
+      failureRatePercent: undefined,
+      slowCallRatePercent: undefined,
+      openings: 0,
+      retryAfterMs: undefined,
+      lastFailureTime: undefined,
+      lastOpenTime: undefined,
+      lastStateChange: undefined,
+      reason: undefined,
+      config: {
+        failureThreshold: undefined,
+        minimumCalls: 3,
+        windowMs: undefined,
+        windowCalls: 4,
+        openDurationMs: 1_000,
+        successThreshold: 3,
+      },
+    });
+    expect(breaker.stats()).toMatchObject({
+      state: 'closed',
+      calls: 3,
+      failureCount: 1,
+      successCount: 2,
+      lastFailureTime: times[1],
+      lastOpenTime: undefined,
+    });
+    expect(breaker.stats().failureRatePercent).toBeCloseTo(33.33, 1);
+    expect(breaker.stats().slowCallRatePercent).toBeCloseTo(33.33, 1);
+    await call(fail);
+    expect(breaker.stats()).toMatchObject({
+      state: 'open',
+      openings: 1,
+      reason: 'failure rate 50.0 %',
+      lastOpenTime: times[1],
+      lastStateChange: times[1],
+      calls: 0,
+    });
+  });
+
+  it('a reset closes it, and forgets numbers and times', async () => {
+    const { breaker, clock, call, seen } = setUp({ ignoreErrors: NotOurs });
+    await call(ignore);
+    await open({ call });
+    await call();
+
+    breaker.reset();
+    await clock.advance(0);
+
+    expect(breaker.stats()).toMatchObject({
+      state: 'closed',
+      totalCalls: 0,
+      totalSuccesses: 0,
+      totalFailures: 0,
+      totalIgnored: 0,
+      totalSlow: 0,
+      totalRejected: 0,
+      openings: 0,
+      lastFailureTime: undefined,
+      lastOpenTime: undefined,
+      reason: 'reset',
+    });
+    expect(seen.slice(-2).map(({ type }) => type)).toEqual(['cleared', 'state-changed']);
+  });
+
+  it('CB-15 a reset ends what was decided by hand, for keys to come too', async () => {
+    const { breaker } = setUp({ key: () => undefined });
+    breaker.forceOpen();
+
+    breaker.reset();
+
+    await expect(breaker.execute(succeed, { key: 'new' })).resolves.toBe('fine');
+  });
+
+  it.each([
+    ['forceOpen', 'forced open'],
+    ['disable', 'disabled'],
+    ['meterOnly', 'meter only'],
+    ['close', 'closed by hand'],
+  ] as const)('CB-15 %s() says why in the stats, in words of its own or of the caller', (method, words) => {
+    const { breaker } = setUp({});
+
+    breaker[method]();
+    const own = breaker.stats().reason;
+    breaker[method]('by Ada');
+
+    expect([own, breaker.stats().reason]).toEqual([words, 'by Ada']);
+  });
+
+  it('CB-15 what is decided by hand holds for keys that are known', async () => {
+    const { breaker } = setUp({ key: () => undefined });
+    await breaker.execute(succeed, { key: 'a' });
+
+    for (const [decide, state] of [
+      [() => breaker.forceOpen(), 'forced-open'],
+      [() => breaker.disable(), 'disabled'],
+      [() => breaker.meterOnly(), 'meter-only'],
+    ] as const) {
+      decide();
+      expect(breaker.stats()).toMatchObject({ state, keys: { notClosed: { a: state } } });
+    }
+  });
+
+  it('CB-15 forced open with an error, that is the cause of all refusals; with a text there is none', async () => {
+    const { breaker } = setUp({});
+    const why = new Error('chaos');
+    const refusal = () => breaker.execute(succeed).catch((error: unknown) => error as Error);
+    breaker.forceOpen(why);
+    const caused = (await refusal()) as Error;
+    breaker.forceOpen('maintenance');
+    const plain = (await refusal()) as Error;
+
+    expect([caused.cause, plain.cause]).toEqual([why, undefined]);
+    expect(breaker.stats().reason).toBe('maintenance');
+    breaker.forceOpen(why);
+    expect(breaker.stats().reason).toBe('chaos');
+  });
+
+  it('CB-18 a refusal for other reasons than force has no cause', async () => {
+    const { breaker, call } = setUp({ openDuration: 1_500 });
+    breaker.forceOpen(new Error('chaos'));
+    breaker.close();
+    await open({ call });
+
+    const refusal = (await breaker.execute(succeed).catch((error: unknown) => error)) as CircuitOpenError;
+
+    expect(refusal.cause).toBeUndefined();
+    expect(refusal.policy).toBe('payments');
+    expect(refusal.message).toBe('Circuit breaker "payments" is open; it lets a probe in after 1.5 s.');
+  });
+
+  it.each([
+    ['was forced open', (breaker: CircuitBreakerPolicy) => breaker.forceOpen(), undefined],
+    ['(key "a") was forced open', (breaker: CircuitBreakerPolicy) => breaker.forceOpen(), 'a'],
+  ])('CB-18 a refusal says that it %s', async (words, decide, key) => {
+    const { breaker } = setUp({ key: () => undefined });
+    decide(breaker);
+
+    await expect(breaker.execute(succeed, { key })).rejects.toThrow(`Circuit breaker "payments" ${words}.`);
+  });
+
+  it('CB-06 a refusal says that the probes are out, and not when to come again', async () => {
+    const { clock, breaker, call } = setUp({ openDuration: 1_000, halfOpenMaxCalls: 1 });
+    await open({ call });
+    await clock.advance(1_000);
+    void call(() => new Promise(() => {}));
+
+    await expect(breaker.execute(succeed)).rejects.toMatchObject({
+      message: 'Circuit breaker "payments" is half-open and its probes are out.',
+      retryAfterMs: undefined,
+    });
+  });
+
+  it('OP-04 says what changed and why, under which key, and nothing where nothing changed', async () => {
+    const { breaker, clock, seen } = setUp({ failureThreshold: 1, key: () => undefined });
+    await breaker.execute(fail, { key: 'a' }).catch(() => undefined);
+    const refusal: unknown = await breaker.execute(fail, { key: 'a' }).catch((error: unknown) => error);
+    breaker.close();
+    breaker.close();
+    breaker.meterOnly();
+    await breaker.execute(fail).catch(() => undefined);
+    await clock.advance(0);
+
+    expect(seen.map(({ kind, policy, type, details }) => [kind, policy, type, details])).toEqual([
+      [
+        'circuitBreaker',
+        'payments',
+        'state-changed',
+        { from: 'closed', to: 'open', reason: '1 failures', key: 'a' },
+      ],
+      ['circuitBreaker', 'payments', 'rejected', { error: refusal, key: 'a' }],
+      [
+        'circuitBreaker',
+        'payments',
+        'state-changed',
+        { from: 'open', to: 'closed', reason: 'closed by hand', key: 'a' },
+      ],
+      [
+        'circuitBreaker',
+        'payments',
+        'state-changed',
+        { from: 'closed', to: 'meter-only', reason: 'meter only' },
+      ],
+      [
+        'circuitBreaker',
+        'payments',
+        'state-changed',
+        { from: 'closed', to: 'meter-only', reason: 'meter only', key: 'a' },
+      ],
+      ['circuitBreaker', 'payments', 'threshold-crossed', { reason: '1 failures' }],
+    ]);
+  });
+
+  it('HG-02 is calm only while it is closed', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 1 });
+    const calm = () => breaker.isCalm(new Call(succeed, undefined, []));
+
+    const before = calm();
+    await call(fail);
+
+    expect([before, calm()]).toEqual([true, false]);
+  });
+
+  it.each<[CircuitBreakerOptions, string[]]>([
+    [{ failureRatePercent: 50, window: { calls: 5 }, minimumCalls: 6 }, ['minimumCalls']],
+    [{ failureRatePercent: 50, window: { calls: 5 }, minimumCalls: 5 }, []],
+    [{ failureRatePercent: 50, minimumCalls: 101 }, ['minimumCalls']],
+    [{ slowCallRatePercent: 50, minimumCalls: 101 }, ['minimumCalls']],
+    [{ failureRatePercent: 50, minimumCalls: 100 }, []],
+    [{ failureThreshold: 5, minimumCalls: 101 }, []],
+    [{ failureRatePercent: 50, window: { duration: 1_000 }, minimumCalls: 1_000 }, []],
+    [{ failureThreshold: 6, window: { calls: 5 } }, ['failureThreshold']],
+    [{ failureThreshold: 5, window: { calls: 5 } }, []],
+    [{ failureThreshold: 6, window: { calls: 5 }, minimumCalls: 6 }, ['minimumCalls', 'failureThreshold']],
+    [{ failureThreshold: 0, window: { calls: 5 }, minimumCalls: 6 }, ['failureThreshold']],
+  ])('PL-07 of %j it refuses %j', (options, refused) => {
+    let problems: InvalidOptionsError['problems'] = [];
+    try {
+      setUp(options);
+    } catch (error) {
+      ({ problems } = error as InvalidOptionsError);
+    }
+
+    expect(problems.map(({ where, option }) => [where, option])).toEqual(
+      refused.map((option) => ['circuit breaker "payments"', option]),
+    );
+  });
+
+  it.each<[CircuitBreakerOptions, object]>([
+    [{}, { failureThreshold: 5, minimumCalls: 0, windowCalls: undefined, windowMs: undefined }],
+    [{ failureRatePercent: 50 }, { failureThreshold: undefined, minimumCalls: 100, windowCalls: 100 }],
+    [
+      { slowCallRatePercent: 50, window: { calls: 3 } },
+      { failureThreshold: undefined, minimumCalls: 3 },
+    ],
+    [
+      { failureRatePercent: 50, window: { duration: '2s' } },
+      { minimumCalls: 100, windowMs: 2_000 },
+    ],
+    [
+      { failureThreshold: 2, failureRatePercent: 50 },
+      { failureThreshold: 2, minimumCalls: 100 },
+    ],
+    [
+      { failureThreshold: 2, window: { calls: 7 } },
+      { minimumCalls: 0, windowCalls: 7 },
+    ],
+  ])('from %j follows %j', (options, config) => {
+    expect(setUp(options).breaker.stats().config).toMatchObject(config);
+  });
+
+  it('PL-08 a refused update leaves the old options in force', () => {
+    const { breaker } = setUp({ failureThreshold: 3 });
+
+    expect(() => breaker.update({ failureThreshold: 0 })).toThrow(
+      'circuit breaker "payments": "failureThreshold"',
+    );
+
+    expect(breaker.stats().config.failureThreshold).toBe(3);
+  });
+
+  it('PL-08 an update keeps what a window holds as long as the window stays the same', async () => {
+    const kept = async (options: CircuitBreakerOptions, update: CircuitBreakerOptions) => {
+      const { breaker, call } = setUp({ failureThreshold: 5, ...options });
+      await call(fail);
+      breaker.update(update);
+      return breaker.stats().failureCount;
+    };
+
+    expect(await kept({}, { failureThreshold: 4 })).toBe(1);
+    expect(await kept({ window: { calls: 10 } }, { failureThreshold: 4 })).toBe(1);
+    expect(await kept({ window: { calls: 10 } }, { window: { calls: 11 } })).toBe(0);
+    expect(await kept({ window: { duration: 1_000 } }, { openDuration: 1 })).toBe(1);
+    expect(await kept({ window: { duration: 1_000 } }, { window: { duration: 2_000 } })).toBe(0);
+  });
+
+  it('PL-08 an update holds for keys that are known', async () => {
+    const { breaker } = setUp({ failureThreshold: 5, key: () => undefined });
+    await breaker.execute(succeed, { key: 'a' });
+    breaker.update({ failureThreshold: 1 });
+    await breaker.execute(fail, { key: 'a' }).catch(() => undefined);
+
+    expect(breaker.stats().keys?.notClosed).toEqual({ a: 'open' });
+  });
+
+  it('CB-07 rate mode: with a slow-call rate alone any failed probe re-opens', async () => {
+    const { breaker, clock, call } = setUp({
+      slowCallRatePercent: 100,
+      slowCallDuration: 100,
+      window: { calls: 2 },
+      halfOpenMaxCalls: 2,
+      openDuration: 1_000,
+      initialState: 'open',
+    });
+    await clock.advance(1_000);
+    await call(fail);
+    await call();
+
+    expect(breaker.stats()).toMatchObject({ state: 'open', reason: 'half-open probes failed' });
+  });
+
+  it.each([
+    [2, 'open', 'half-open probes were slow'],
+    [1, 'closed', 'probes succeeded'],
+  ])('CB-08 with %d slow probes of two it is %s', async (slowProbes, state, reason) => {
+    const { breaker, clock, call } = setUp({
+      slowCallRatePercent: 100,
+      slowCallDuration: 100,
+      window: { calls: 2 },
+      halfOpenMaxCalls: 2,
+      openDuration: 1_000,
+      initialState: 'open',
+    });
+    await clock.advance(1_000);
+    for (let i = 0; i < 2; i++) {
+      const running = deferred();
+      const probe = call(() => running.promise);
+      await clock.advance(i < slowProbes ? 101 : 100);
+      running.resolve('fine');
+      await probe;
+    }
+
+    expect(breaker.stats()).toMatchObject({ state, reason });
+  });
+
+  it('CB-08 says which rate opened it', async () => {
+    const { breaker, clock, call } = setUp({
+      slowCallRatePercent: 100,
+      slowCallDuration: 100,
+      window: { calls: 1 },
+    });
+    const running = deferred();
+    const slow = call(() => running.promise);
+    await clock.advance(101);
+    running.resolve('fine');
+    await slow;
+
+    expect(breaker.stats().reason).toBe('slow-call rate 100.0 %');
+  });
+
+  it('CB-26 a call that was cancelled by a later guard was none', async () => {
+    const { breaker, clock } = setUp({});
+    const call = new Call(succeed, undefined, []);
+    breaker.cancel(breaker.enter(call), call, new BulkheadFullError('full'));
+    await clock.advance(0);
+
+    expect(breaker.stats()).toMatchObject({ totalCalls: 0, calls: 0 });
+  });
 });

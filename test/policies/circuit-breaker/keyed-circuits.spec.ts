@@ -128,4 +128,47 @@ describe('A circuit breaker with keys', () => {
     expect([await call('a'), await call('b')]).toEqual(['CircuitOpenError', 'fine']);
     expect(breaker.stats().keys).toEqual({ count: 2, notClosed: { a: 'open' } });
   });
+
+  it('CB-24 lists at most 100 keys that are not closed, the overflow among them', async () => {
+    const many = setUp({ failureThreshold: 1, maxKeys: 200 });
+    for (let i = 0; i < 150; i++) await many.call(`key ${i}`, fail);
+    const few = setUp({ failureThreshold: 1, maxKeys: 1 });
+    for (const key of ['a', 'b']) await few.call(key, fail);
+
+    expect(Object.keys(many.breaker.stats().keys?.notClosed ?? {})).toHaveLength(100);
+    expect(few.breaker.stats().keys).toEqual({ count: 1, notClosed: { a: 'open', '(overflow)': 'open' } });
+  });
+
+  it('CB-24 a decision by hand holds for the overflow, and a reset forgets it', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 1, maxKeys: 1 });
+    for (const key of ['a', 'b']) await call(key, fail);
+
+    breaker.close();
+    const closed = breaker.stats().keys;
+    await call('a', fail);
+    await call('b', fail);
+    breaker.reset();
+
+    expect(closed).toEqual({ count: 1, notClosed: {} });
+    expect(breaker.stats().keys).toEqual({ count: 0, notClosed: {} });
+  });
+
+  it('PL-08 more keys have room at once when maxKeys is raised', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 1, maxKeys: 1 });
+    for (const key of ['a', 'b']) await call(key, fail);
+
+    breaker.update({ maxKeys: 2 });
+    await call('c', fail);
+
+    expect(breaker.stats().keys).toMatchObject({ count: 2, notClosed: { c: 'open' } });
+  });
+
+  it('CB-24 a key comes from the call, or else from the option', async () => {
+    const { breaker } = setUp({ failureThreshold: 1, key: (call) => call.args[0] as string | undefined });
+    await breaker.execute(fail, { args: ['a'] }).catch(() => undefined);
+    await breaker.execute(fail, { args: ['a'], key: 'b' }).catch(() => undefined);
+    await breaker.execute(fail, { args: [] }).catch(() => undefined);
+
+    expect(breaker.stats()).toMatchObject({ state: 'open', keys: { notClosed: { a: 'open', b: 'open' } } });
+  });
 });
