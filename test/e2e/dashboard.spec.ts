@@ -1,7 +1,7 @@
 import 'reflect-metadata';
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import {
   Injectable,
   UnauthorizedException,
@@ -87,6 +87,9 @@ async function start(create: CreateApplication, port = 0, admin: Partial<Resilie
   await app.listen(port, '127.0.0.1');
   return app;
 }
+
+// A browser takes its time on a busy machine.
+jest.setTimeout(30_000);
 
 const inBrowser = chromiumPath === undefined ? describe.skip : describe;
 

@@ -53,7 +53,7 @@ describe('admin routes and dashboard of the packed build on Nest 11', () => {
   it('OP-03 the page and its files are in the package', async () => {
     const page = await fetch(`${url}/resilience-dashboard`);
     const links = [...(await page.text()).matchAll(/(?:src|href)="(\.[^"]+)"/g)];
-    const files = await Promise.all(links.map(([, link]) => fetch(new URL(link as string, page.url))));
+    const files = await Promise.all(links.map(([, link]) => fetch(new URL(link, page.url))));
 
     expect([page.status, ...files.map(({ status }) => status)]).toEqual([200, 200, 200, 200, 200]);
   });
