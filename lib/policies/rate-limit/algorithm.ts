@@ -21,6 +21,8 @@ export interface LimitAlgorithm<S> {
   remaining(state: S | undefined, now: number): number;
   /** When the state is worth nothing any more, because it has become that of an unused key; `Infinity` for never. */
   idleAt(state: S): number;
+  /** What a state of another one of its kind is here: as many units are used. Where it is missing, the same. */
+  translate?(state: S, from: this, now: number): S;
 }
 
 const US_PER_MS = 1000;
@@ -67,6 +69,12 @@ export class Gcra implements LimitAlgorithm<number> {
 
   idleAt(fullAt: number): number {
     return fullAt / US_PER_MS;
+  }
+
+  /** The state is a time; under another rate it stands for other units. */
+  translate(fullAt: number, from: Gcra, now: number): number {
+    const nowUs = toUs(now);
+    return nowUs + ((fullAt - nowUs) * this.emissionUs) / from.emissionUs;
   }
 }
 

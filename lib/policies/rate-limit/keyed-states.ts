@@ -56,8 +56,11 @@ export class KeyedStates<S> {
   }
 
   /** Takes over what another one keeps, where the states are of the same make. */
-  adopt(other: KeyedStates<S>): void {
-    for (const [key, state] of other.states) this.states.set(key, state);
+  adopt(other: KeyedStates<S>, now: number): void {
+    const { algorithm } = this;
+    for (const [key, state] of other.states) {
+      this.states.set(key, algorithm.translate?.(state, other.algorithm, now) ?? state);
+    }
     this.forgetFullness();
   }
 

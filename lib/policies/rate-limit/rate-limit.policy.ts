@@ -225,7 +225,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     const before = this.states;
     this.states = this.createStates();
     this.shared = this.createShared();
-    if (previous.stateShape === settings.stateShape) this.states.adopt(before);
+    if (previous.stateShape === settings.stateShape) this.states.adopt(before, this.clock.now());
     else this.epoch++;
     for (const line of this.lines.values()) line.serve();
   }

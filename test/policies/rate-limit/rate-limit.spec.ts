@@ -1,7 +1,16 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { Call } from '../../../lib/core/call.js';
 import { InvalidOptionsError, RateLimitExceededError } from '../../../lib/core/errors.js';
+import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
+import {
+  Allowance,
+  Gcra,
+  Pacer,
+  SlidingWindowAlgorithm,
+  type WindowUse,
+} from '../../../lib/policies/rate-limit/algorithm.js';
 import {
   LeakyBucket,
   RateLimitPolicy,
@@ -466,6 +475,275 @@ describe('RateLimitPolicy', () => {
     expect(new Set(startedAt)).toEqual(new Set([0, 3_300, 6_600]));
     expect(startedAt).toHaveLength(3_000);
   });
+
+  it('OP-06 the numbers of a limit, what it limits, and what is left of it', async () => {
+    const { limit, call } = setUp({ capacity: 3, refillPerSecond: 10, maxWait: 50, cost: 2 });
+    await call();
+    await call();
+
+    expect(limit.stats()).toMatchObject({
+      name: 'search',
+      algorithm: 'token-bucket',
+      limit: 3,
+      remaining: 1,
+      totalAllowed: 1,
+      totalRejected: 1,
+      waiting: 0,
+      keys: 1,
+    });
+    expect([limit.limit, limit.windowMs, limit.isKeyed, limit.requestKey]).toEqual([
+      3,
+      300,
+      false,
+      undefined,
+    ]);
+  });
+
+  it.each([
+    [{ limit: 5, window: '2s' }, 'sliding-window', 2_000],
+    [{ algorithm: 'leaky-bucket', capacity: 5, leakPerSecond: 10 }, 'leaky-bucket', 500],
+    [{ capacity: 5, refillPerSecond: 0 }, 'token-bucket', Number.POSITIVE_INFINITY],
+    [{}, 'token-bucket', 10_000],
+  ] as [RateLimitOptions, string, number][])('%j is a %s over %d ms', (options, algorithm, windowMs) => {
+    const { limit } = setUp(options);
+
+    expect([limit.stats().algorithm, limit.windowMs]).toEqual([algorithm, windowMs]);
+  });
+
+  it('RL-11 says how requests are told apart, and whether calls are', () => {
+    const by = () => 'tenant';
+    const skip = () => false;
+
+    expect(setUp({ by, skip }).limit.requestKey).toMatchObject({ by, skip });
+    expect(setUp({ key: () => 'a' }).limit.isKeyed).toBe(true);
+  });
+
+  it('takes and looks without a call: what is left, when the next is there, when all is back', async () => {
+    const { clock, limit } = setUp({ capacity: 2, refillPerSecond: 10 });
+    const before = limit.look('a');
+    const first = limit.decide('a', 2);
+    const refused = limit.decide('a');
+    const looked = limit.look('a');
+    await clock.advance(100);
+
+    expect(before).toEqual({ allowed: true, remaining: 2, limit: 2, retryAfterMs: 0, resetMs: 0 });
+    expect(first).toEqual({ allowed: true, remaining: 0, limit: 2, retryAfterMs: 0, resetMs: 200 });
+    expect(refused).toEqual({ allowed: false, remaining: 0, limit: 2, retryAfterMs: 100, resetMs: 200 });
+    expect(looked).toEqual(refused);
+    expect(limit.look('a')).toMatchObject({ allowed: true, remaining: 1 });
+    expect(limit.look('b')).toMatchObject({ allowed: true, remaining: 2 });
+    expect(limit.stats()).toMatchObject({ totalAllowed: 1, totalRejected: 1 });
+  });
+
+  it('who only looks learns of the overflow that a new key would meet', () => {
+    const { limit } = setUp({ capacity: 1, refillPerSecond: 0, maxKeys: 1 });
+    jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    limit.decide('known');
+    limit.decide('in the overflow');
+
+    expect(limit.look('new').allowed).toBe(false);
+    expect(setUp({ capacity: 1, refillPerSecond: 0, maxKeys: 1 }).limit.look('new').allowed).toBe(true);
+  });
+
+  it('RL-05 who asks at once does not overtake who waits, and learns of the wait behind them', async () => {
+    const { clock, limit, call } = setUp({ capacity: 1, refillPerSecond: 10, maxWait: '1s' });
+    await call();
+    const waiting = call();
+
+    const answer = limit.decide();
+    await clock.advance(100);
+    await waiting;
+
+    expect(answer).toMatchObject({ allowed: false, retryAfterMs: 200 });
+    expect(limit.stats()).toMatchObject({ totalAllowed: 2, totalRejected: 1, waiting: 0 });
+  });
+
+  it.each([0, -1, 3, Number.NaN])('RL-06 a cost of %d is a mistake that is told', async (cost) => {
+    const { limit } = setUp({ capacity: 2, refillPerSecond: 1 });
+
+    expect(() => limit.decide('a', cost)).toThrow(RangeError);
+    await expect(limit.acquire('a', cost)).rejects.toMatchObject({ code: 'ERR_OUT_OF_RANGE' });
+    expect(limit.decide('a', 2).allowed).toBe(true);
+  });
+
+  it('what a call takes is said by the call, or by an option, which may be a function of the call', async () => {
+    const { limit, call } = setUp({
+      capacity: 10,
+      refillPerSecond: 0,
+      cost: ({ options }) => (options.key ? 3 : 2),
+    });
+    await call();
+    const left = [limit.stats().remaining];
+    await call({ cost: 5 });
+    left.push(limit.stats().remaining);
+    await call({ key: 'a' });
+
+    expect(left).toEqual([8, 3]);
+    expect(limit.look('a').remaining).toBe(7);
+    const costs = [undefined, 4].map((cost) => limit.costOf(new Call(() => 0, undefined, [], { cost })));
+    expect(costs).toEqual([2, 4]);
+    expect(setUp({ cost: 7 }).limit.costOf(new Call(() => 0, undefined, []))).toBe(7);
+  });
+
+  it('a key is said by the call, or by an option; without either all calls share one state', async () => {
+    const { limit } = setUp({
+      capacity: 9,
+      refillPerSecond: 0,
+      key: ({ args }) => args[0] as string | undefined,
+    });
+    await limit.execute(() => 1, { args: ['a'] });
+    await limit.execute(() => 1, { args: ['a'], key: 'b' });
+    await limit.execute(() => 1, { args: [] });
+
+    expect(limit.stats()).toMatchObject({ keys: 3, remaining: 8 });
+    expect([limit.look('a').remaining, limit.look('b').remaining]).toEqual([8, 8]);
+  });
+
+  it('a reset forgets what was used and the numbers, and lets in who waits', async () => {
+    const { limit, call } = setUp({ capacity: 1, refillPerSecond: 1, maxWait: '10s' });
+    await call();
+    const waiting = call();
+    limit.decide();
+
+    limit.reset();
+
+    expect(await waiting).toBe(2);
+    expect(limit.stats()).toMatchObject({ totalRejected: 0, waiting: 0, remaining: 0 });
+  });
+
+  it('a call that is refused further in after a reset gives nothing back', async () => {
+    const { clock, limit } = setUp({ capacity: 2, refillPerSecond: 0 });
+    const bulkhead = new BulkheadPolicy('slow', { maxConcurrent: 1, maxWait: 100 }, { clock });
+    void bulkhead.execute(() => new Promise(() => {}));
+    const pipeline = new Pipeline('search', [limit, bulkhead], clock);
+    const refused = pipeline.execute(() => 'fine').catch((error: unknown) => error);
+    limit.reset();
+    limit.decide();
+    await clock.advance(100);
+    await refused;
+
+    expect(limit.stats()).toMatchObject({ remaining: 1, totalAllowed: 1 });
+  });
+
+  it('what is given back goes to who waits', async () => {
+    const { clock, limit, call, startedAt } = setUp({ capacity: 1, refillPerSecond: 0.001, maxWait: '1h' });
+    const bulkhead = new BulkheadPolicy('slow', { maxConcurrent: 1, maxWait: 100 }, { clock });
+    void bulkhead.execute(() => new Promise(() => {}));
+    const pipeline = new Pipeline('search', [limit, bulkhead], clock);
+    const refused = pipeline.execute(() => 'fine').catch((error: unknown) => error);
+    const waiting = call();
+    await clock.advance(100);
+    await refused;
+    await clock.advance(0);
+
+    expect(startedAt).toEqual([100]);
+    expect(await waiting).toBe(1);
+  });
+
+  it.each<[RateLimitOptions, RateLimitOptions, number]>([
+    [{ capacity: 4, refillPerSecond: 1 }, { capacity: 6 }, 5],
+    [{ capacity: 4, refillPerSecond: 1 }, { refillPerSecond: 0 }, 4],
+    [{ limit: 4, window: '1s' }, { limit: 6 }, 5],
+    [{ limit: 4, window: '1s' }, { window: '2s' }, 4],
+    [{ capacity: 4, refillPerSecond: 1 }, { algorithm: 'leaky-bucket', refillPerSecond: undefined }, 3],
+    [{ capacity: 4, refillPerSecond: 1 }, { refillPerSecond: 100 }, 3],
+    [{ capacity: 4, refillPerSecond: 100 }, { refillPerSecond: 1 }, 3],
+    [{ capacity: 4, refillPerSecond: 1 }, { capacity: 8, refillPerSecond: 2 }, 7],
+  ])('PL-08 with one of %j used, %j leaves %d', async (options, update, left) => {
+    const { limit, call } = setUp(options);
+    await call();
+
+    limit.update(update);
+
+    expect(limit.stats().remaining).toBe(left);
+  });
+
+  it('PL-08 what is used comes back at the new rate, for who waits too', async () => {
+    const { clock, limit, call, startedAt } = setUp({ capacity: 2, refillPerSecond: 0.001, maxWait: '1h' });
+    await call({ cost: 2 });
+    const waiting = [call(), call()];
+
+    limit.update({ refillPerSecond: 10 });
+    await clock.advance(200);
+    await Promise.all(waiting);
+
+    expect(startedAt).toEqual([0, 100, 200]);
+  });
+
+  it('PL-08 a raised limit lets in who waits', async () => {
+    const { limit, call } = setUp({ capacity: 1, refillPerSecond: 0.001, maxWait: '1h' });
+    await call();
+    const waiting = call();
+
+    limit.update({ capacity: 2 });
+
+    expect(await waiting).toBe(2);
+  });
+
+  it('OP-04 says what it refuses', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: unknown[] = [];
+    events.listen(({ kind, policy, type, details }) => seen.push([kind, policy, type, details]));
+    const limit = new RateLimitPolicy('search', { capacity: 1, refillPerSecond: 0 }, { clock, events });
+    await limit.execute(() => 'fine');
+    const refusal: unknown = await limit.execute(() => 'fine').catch((error: unknown) => error);
+    limit.reset();
+    await clock.advance(0);
+
+    expect(seen).toEqual([
+      ['rateLimit', 'search', 'rejected', { error: refusal }],
+      ['rateLimit', 'search', 'cleared', undefined],
+    ]);
+    expect(refusal).toMatchObject({ policy: 'search', message: 'Rate limit "search" is used up.' });
+  });
+
+  it('RL-05 a refusal says when to come again', async () => {
+    const { call } = setUp({ capacity: 1, refillPerSecond: 4 });
+    await call();
+
+    expect(((await call()) as Error).message).toBe('Rate limit "search" is used up; try again in 250 ms.');
+  });
+
+  it.each<[RateLimitOptions, string[]]>([
+    [{ algorithm: 'sliding-window' }, ['limit']],
+    [{ limit: 1, capacity: 1, refillPerSecond: 1 }, ['capacity', 'refillPerSecond']],
+    [{ window: '1s' }, ['window']],
+    [{ mode: 'wait', leakPerSecond: 1 }, ['leakPerSecond', 'mode']],
+    [{ algorithm: 'leaky-bucket', refillPerSecond: 1 }, ['refillPerSecond']],
+    [{ algorithm: 'leaky-bucket', capacity: 1, leakPerSecond: 1, mode: 'meter' }, []],
+    [{ capacity: 2, cost: 3 }, ['cost']],
+    [{ capacity: 2, cost: 2 }, []],
+    [{ cost: 1_001 }, ['cost']],
+    [{ limit: 2, cost: 3 }, ['cost']],
+    [{ by: () => 'a', key: () => 'a' }, ['by']],
+    [{ skip: () => true }, ['skip']],
+    [{ by: () => 'a', skip: () => true }, []],
+    [{ capacity: 0, skip: () => true }, ['capacity']],
+    [{ shared: true, algorithm: 'leaky-bucket' }, ['shared']],
+    [{ shared: true, refillPerSecond: 0 }, ['shared']],
+    [{ shared: false, refillPerSecond: 0 }, []],
+  ])('PL-07 of %j it refuses %j', (options, refused) => {
+    let problems: InvalidOptionsError['problems'] = [];
+    try {
+      setUp(options);
+    } catch (error) {
+      ({ problems } = error as InvalidOptionsError);
+    }
+
+    expect(problems.map(({ where, option }) => [where, option])).toEqual(
+      refused.map((option) => ['rate limit "search"', option]),
+    );
+  });
+
+  it('PL-08 a refused update leaves the old options in force', () => {
+    const { limit } = setUp({ capacity: 2, refillPerSecond: 1 });
+    const before = limit.describe();
+
+    expect(() => limit.update({ capacity: 0 })).toThrow('rate limit "search": "capacity"');
+
+    expect(limit.describe()).toBe(before);
+  });
 });
 
 describe('a limiter without a policy', () => {
@@ -488,5 +766,113 @@ describe('a limiter without a policy', () => {
   ])('PL-07 refuses what cannot be: %s', (message, build) => {
     expect(build).toThrow(InvalidOptionsError);
     expect(build).toThrow(message);
+  });
+
+  it('says what is left, and how long until one unit is there', () => {
+    const clock = new SteppedClock();
+    const limiters = [
+      new TokenBucket({ capacity: 2, refillPerSecond: 10 }, { clock }),
+      new LeakyBucket({ capacity: 2, leakPerSecond: 10 }, { clock }),
+      new SlidingWindow({ limit: 2, window: 320 }, { clock }),
+    ];
+
+    const seen = limiters.map((limiter) => {
+      const before = [limiter.remaining(), limiter.retryAfterMs()];
+      limiter.tryAcquire(2);
+      return [...before, limiter.remaining(), limiter.retryAfterMs()];
+    });
+
+    expect(seen).toEqual([
+      [2, 0, 0, 100],
+      [2, 0, 0, 100],
+      [2, 0, 0, 330],
+    ]);
+  });
+
+  it('RL-06 says which limiter was asked for too much', () => {
+    expect(() => new TokenBucket({ capacity: 2, refillPerSecond: 1 }).tryAcquire(0)).toThrow(
+      'TokenBucket: a cost must be above 0 and at most the limit of 2, got 0.',
+    );
+  });
+
+  it('a unit that came back leaves a window with its slice, and one that is older than the window is gone', () => {
+    const window = new SlidingWindowAlgorithm(4, 320);
+    let use = window.take(undefined, 2, 0) as WindowUse;
+    use = window.take(use, 1, 10) as WindowUse;
+
+    const left = [window.remaining(use, 10)];
+    use = window.refund(use, 1, 10);
+    left.push(window.remaining(use, 10));
+    use = window.refund(use, 2, 20);
+    left.push(window.remaining(use, 20));
+    left.push(window.remaining(use, 329), window.remaining(use, 330));
+    use = window.refund(use, 2, 0);
+    left.push(window.remaining(use, 330));
+
+    expect(left).toEqual([1, 2, 2, 2, 4, 4]);
+    expect([window.idleAt(use), window.take(undefined, 5, 0)]).toEqual([0, undefined]);
+  });
+
+  it('RL-05 who comes behind many waits for whole windows, and for the oldest slices of the last', () => {
+    const window = new SlidingWindowAlgorithm(4, 320);
+    let use = window.take(undefined, 1, 0) as WindowUse;
+    use = window.take(use, 3, 100) as WindowUse;
+
+    const waits = [1, 2, 4].map((cost) => window.waitMs(use, cost, 105));
+
+    expect(waits).toEqual([330 - 105, 430 - 105, 430 - 105]);
+    expect(window.waitMs(use, 1, 105, 4)).toBe(330 + 330 - 105);
+    expect([window.waitMs(undefined, 4, 105), window.waitMs(undefined, 1, 105, 4)]).toEqual([0, 330]);
+    expect(window.idleAt(use)).toBe(430);
+  });
+
+  it('RL-03 even spacing knows when the last unit has left', () => {
+    const pacer = new Pacer(5, 10);
+    const freeAt = pacer.take(undefined, 2, 1_000) as number;
+
+    expect([freeAt, pacer.idleAt(freeAt)]).toEqual([1_200, 1_200]);
+    expect([pacer.take(freeAt, 1, 1_199), pacer.take(freeAt, 1, 1_200)]).toEqual([undefined, 1_300]);
+    expect([
+      pacer.remaining(freeAt, 1_199),
+      pacer.remaining(freeAt, 1_200),
+      pacer.remaining(undefined, 0),
+    ]).toEqual([0, 1, 1]);
+    expect([
+      pacer.waitMs(freeAt, 9, 1_150),
+      pacer.waitMs(freeAt, 9, 1_150, 2),
+      pacer.waitMs(freeAt, 1, 1_300),
+    ]).toEqual([50, 250, 0]);
+    expect([pacer.refund(freeAt, 2, 1_000, 1_000), pacer.refund(freeAt, 2, 1_000, 1_150)]).toEqual([
+      1_000, 1_150,
+    ]);
+    expect(pacer.refund(freeAt, 2, 1_000, 2_000)).toBe(1_200);
+  });
+
+  it('RL-01 a burst that comes once is gone for good, unless it is given back', () => {
+    const burst = new Allowance(3);
+    const used = burst.take(undefined, 2) as number;
+
+    expect([used, burst.take(used, 1), burst.take(used, 2)]).toEqual([2, 3, undefined]);
+    expect([burst.refund(used, 2), burst.remaining(used), burst.remaining(undefined)]).toEqual([0, 1, 3]);
+    expect([burst.waitMs(used, 1, 0), burst.waitMs(used, 1, 0, 1)]).toEqual([0, Number.POSITIVE_INFINITY]);
+    expect([burst.idleAt(0), burst.idleAt(1)]).toEqual([0, Number.POSITIVE_INFINITY]);
+  });
+
+  it('RL-01 a token bucket gives back what has not come back by itself', () => {
+    const bucket = new Gcra(5, 10);
+    const fullAt = bucket.take(undefined, 3, 1_000) as number;
+
+    expect([bucket.idleAt(fullAt), bucket.remaining(fullAt, 1_000), bucket.remaining(fullAt, 1_100)]).toEqual(
+      [1_300, 2, 3],
+    );
+    expect([bucket.refund(fullAt, 3, 1_000, 1_000), bucket.refund(fullAt, 3, 1_000, 1_200)]).toEqual([
+      1_000_000, 1_200_000,
+    ]);
+    expect(bucket.refund(fullAt, 3, 1_000, 1_400)).toBe(1_300_000);
+    expect([
+      bucket.waitMs(fullAt, 3, 1_000),
+      bucket.waitMs(fullAt, 3, 1_000, 2),
+      bucket.waitMs(fullAt, 2, 1_000),
+    ]).toEqual([100, 300, 0]);
   });
 });
