@@ -9,6 +9,10 @@ export default {
     `lib/${folder}/**/*.ts`,
     // Re-exports.
     '!lib/**/index.ts',
+    // Real sockets and real time are what tests these (http-timeouts.spec.ts): too slow for each mutant.
+    '!lib/policies/timeout/http-*.ts',
+    // Several instances and a real store are what tests these.
+    '!lib/policies/rate-limit/shared-*.ts',
   ],
   plugins: ['@stryker-mutator/jest-runner', './scripts/mutation-ignores.mjs'],
   // Texts for people, each with its reason.

@@ -6,7 +6,7 @@ const TESTS = {
   'policies/retry': ['policies/retry/**/*.spec.ts'],
   'policies/bulkhead': ['policies/bulkhead/**/*.spec.ts'],
   'policies/rate-limit': ['policies/rate-limit/**/*.spec.ts'],
-  'policies/timeout': ['policies/timeout/**/*.spec.ts'],
+  'policies/timeout': ['policies/timeout/!(http-timeouts).spec.ts'],
   'policies/fallback': ['policies/fallback/**/*.spec.ts'],
   'policies/idempotency': ['policies/idempotency/**/*.spec.ts'],
   'policies/hedge': ['policies/hedge/**/*.spec.ts'],

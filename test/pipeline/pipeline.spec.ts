@@ -1,7 +1,16 @@
 import { describe, expect, it } from '@jest/globals';
+import type { Call, Next } from '../../lib/core/call.js';
+import { recomposePipelines } from '../../lib/core/composition.js';
 import { InvalidOptionsError } from '../../lib/core/errors.js';
-import { Pipeline, type PipelineSlot } from '../../lib/pipeline/index.js';
+import type { Inside } from '../../lib/core/policy.js';
+import { DEFAULT_ORDER, Pipeline, type PipelinePolicy, type PipelineSlot } from '../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../lib/policies/bulkhead/index.js';
+import { ChaosPolicy } from '../../lib/policies/chaos/index.js';
+import { CircuitBreakerPolicy } from '../../lib/policies/circuit-breaker/index.js';
+import { FallbackChain, FallbackLevel } from '../../lib/policies/fallback/index.js';
+import { HedgePolicy } from '../../lib/policies/hedge/index.js';
+import { IdempotencyPolicy } from '../../lib/policies/idempotency/index.js';
+import { RateLimitPolicy } from '../../lib/policies/rate-limit/index.js';
 import { RetryPolicy } from '../../lib/policies/retry/index.js';
 import { TimeoutPolicy } from '../../lib/policies/timeout/index.js';
 import { ManualClock } from '../../lib/testing/index.js';
@@ -16,6 +25,33 @@ function pipelineOf(order?: readonly PipelineSlot[]) {
   return new Pipeline('payments', policies, clock, order);
 }
 
+/** A guard that writes down when it is entered and settled. */
+function spyGuard(kind: PipelineSlot, ran: string[], name: string = kind): PipelinePolicy {
+  const guard = {
+    kind,
+    name,
+    needsTime: 'never',
+    describe: () => '',
+    enter: () => void ran.push(`${name} enters`),
+    cancel: () => undefined,
+    settle: () => void ran.push(`${name} settles`),
+  };
+  return guard as unknown as PipelinePolicy;
+}
+
+function spyDriver(kind: PipelineSlot, ran: string[]): PipelinePolicy {
+  const driver = {
+    kind,
+    name: kind,
+    describe: () => '',
+    run: (call: Call, next: Next) => {
+      ran.push(kind);
+      return next(call);
+    },
+  };
+  return driver as unknown as PipelinePolicy;
+}
+
 const slotsOf = ({ steps }: Pipeline) => steps.map(({ slot }) => slot);
 
 describe('Pipeline', () => {
@@ -28,9 +64,182 @@ describe('Pipeline', () => {
     expect(slotsOf(pipelineOf(['bulkhead', 'retry']))).toEqual(['bulkhead', 'retry', 'timeout']);
   });
 
+  it('PL-01 the whole order, outermost first', () => {
+    const clock = new ManualClock();
+    const policies = [
+      new ChaosPolicy('p', { enabled: true, error: 500 }, { clock }),
+      new TimeoutPolicy('p', { duration: '1s', total: '5s' }, { clock }),
+      new CircuitBreakerPolicy('p', {}, { clock }),
+      new BulkheadPolicy('p', {}, { clock }),
+      new RateLimitPolicy('p', {}, { clock }),
+      new HedgePolicy('p', {}, { clock }),
+      new RetryPolicy('p', {}, { clock }),
+      new IdempotencyPolicy('p', {}, { clock }),
+      new FallbackChain('p', {}, { clock }),
+    ];
+
+    expect(slotsOf(new Pipeline('p', policies, clock))).toEqual([...DEFAULT_ORDER]);
+  });
+
+  it.each([
+    [{ duration: '1s' }, ['timeout']],
+    [{ total: '1s' }, ['totalTimeout']],
+    [{ duration: '1s', total: '2s' }, ['totalTimeout', 'timeout']],
+  ] as const)('PL-01 a timeout of %j takes %j', (options, slots) => {
+    const clock = new ManualClock();
+
+    expect(slotsOf(new Pipeline('p', [new TimeoutPolicy('p', options, { clock })], clock))).toEqual(slots);
+  });
+
+  it('PL-01 any order is what runs, guards outside drivers and retries included', async () => {
+    const ran: string[] = [];
+    const clock = new ManualClock();
+    const policies = [
+      spyGuard('bulkhead', ran),
+      spyGuard('circuitBreaker', ran),
+      spyDriver('fallback', ran),
+      spyDriver('hedge', ran),
+    ];
+    const order: PipelineSlot[] = ['circuitBreaker', 'hedge', 'bulkhead', 'fallback'];
+
+    await new Pipeline('p', policies, clock, order).execute(() => ran.push('method'));
+
+    expect(ran).toEqual([
+      'circuitBreaker enters',
+      'hedge',
+      'bulkhead enters',
+      'fallback',
+      'method',
+      'bulkhead settles',
+      'circuitBreaker settles',
+    ]);
+  });
+
+  it('PL-14 policies of one kind run in textual order, outermost first', async () => {
+    const ran: string[] = [];
+    const guards = ['first', 'second'].map((name) => spyGuard('bulkhead', ran, name));
+
+    await new Pipeline('p', guards, new ManualClock()).execute(() => ran.push('method'));
+
+    expect(ran).toEqual(['first enters', 'second enters', 'method', 'second settles', 'first settles']);
+  });
+
+  it('a driver that is off takes no part, until an update puts it on', () => {
+    const clock = new ManualClock();
+    const chaos = new ChaosPolicy('p', { enabled: false, error: 500 }, { clock });
+    const pipeline = new Pipeline('p', [chaos], clock);
+    const before = slotsOf(pipeline);
+
+    chaos.update({ enabled: true });
+
+    expect([before, slotsOf(pipeline)]).toEqual([[], ['chaos']]);
+  });
+
+  it('guests join at the next composition, for calls as for who looks', async () => {
+    const ran: string[] = [];
+    const guests: PipelinePolicy[] = [];
+    const pipeline = new Pipeline('p', [], new ManualClock(), undefined, () => guests);
+    const before = slotsOf(pipeline);
+    guests.push(spyGuard('bulkhead', ran));
+
+    await pipeline.execute(() => ran.push('not yet'));
+    recomposePipelines();
+    await pipeline.execute(() => ran.push('with a guest'));
+
+    expect(ran).toEqual(['not yet', 'bulkhead enters', 'with a guest', 'bulkhead settles']);
+    expect([before, slotsOf(pipeline)]).toEqual([[], ['bulkhead']]);
+  });
+
+  it('what stands around it sees each call, and what is inside', async () => {
+    const ran: string[] = [];
+    const around =
+      (inside: Next): Next =>
+      (call) => {
+        ran.push('around');
+        return inside(call);
+      };
+    const guards = [spyGuard('bulkhead', ran)];
+
+    await new Pipeline('p', guards, new ManualClock(), undefined, () => [], around).execute(() =>
+      ran.push('method'),
+    );
+
+    expect(ran).toEqual(['around', 'bulkhead enters', 'method', 'bulkhead settles']);
+  });
+
+  it('PL-03 a wrapped function keeps its this and its arguments, and a fallback knows how many it declares', async () => {
+    const seen: unknown[] = [];
+    const chain = new FallbackChain('p').register(FallbackLevel.DEFAULT, (...args) => args.length);
+    const pipeline = new Pipeline('p', [chain], new ManualClock());
+    const self = {
+      fine: pipeline.wrap(function (this: unknown, ...args: number[]) {
+        seen.push(this, args);
+        return 'fine';
+      }),
+      failing: pipeline.wrap((_a?: number, _b?: number): number => {
+        throw new Error('down');
+      }),
+    };
+
+    expect(await self.fine(1, 2)).toBe('fine');
+    expect(seen).toEqual([self, [1, 2]]);
+    expect(await self.failing(1)).toBe(3);
+  });
+
+  it('PL-01 describes what runs, a policy a line', () => {
+    const lines = pipelineOf().describe().split('\n');
+
+    expect(lines[0]).toBe('payments');
+    expect(lines.slice(1).map((line) => line.slice(0, 22))).toEqual([
+      '  retry     "payments"',
+      '  bulkhead  "payments"',
+      '  timeout   "payments"',
+    ]);
+    expect(lines[3]).toBe('  timeout   "payments": 1 s');
+    expect(new Pipeline('empty', [], new ManualClock()).describe()).toBe('empty\n  (nothing)');
+  });
+
+  it('HG-02 a driver hears whether all guards inside it are calm, and of none outside it', async () => {
+    const heard: boolean[] = [];
+    const calmness = { outer: true, inner: true, other: true };
+    const guard = (name: keyof typeof calmness, kind: PipelineSlot): PipelinePolicy =>
+      Object.assign(spyGuard(kind, [], name), { isCalm: () => calmness[name] });
+    const driver = {
+      kind: 'hedge',
+      name: 'p',
+      describe: () => '',
+      run: (call: Call, next: Next, inside: Inside) => {
+        heard.push(inside.isCalm(call));
+        return next(call) as Promise<unknown>;
+      },
+    } as unknown as PipelinePolicy;
+    const policies = [
+      guard('outer', 'rateLimit'),
+      driver,
+      spyGuard('timeout', []),
+      guard('inner', 'bulkhead'),
+      guard('other', 'circuitBreaker'),
+    ];
+    const order: PipelineSlot[] = ['rateLimit', 'hedge'];
+    const pipeline = new Pipeline('p', policies, new ManualClock(), order);
+
+    await pipeline.execute(() => 'fine');
+    calmness.outer = false;
+    await pipeline.execute(() => 'fine');
+    calmness.inner = false;
+    await pipeline.execute(() => 'fine');
+    calmness.inner = true;
+    calmness.other = false;
+    await pipeline.execute(() => 'fine');
+
+    expect(heard).toEqual([true, true, false, false]);
+  });
+
   it.each([
     [['retry', 'bulkheads'], 'did you mean "bulkhead"'],
     [['retry', 'retry'], '"order" holds "retry" twice'],
+    [['retry', 'zzzzzzzz'], 'it may hold fallback, idempotency, '],
+    [['retry', 7], '"order" holds 7, which is no kind of policy; it may hold'],
     ['retry', '"order" must be a list'],
   ])('PL-07 an order of %j is refused', (order, message) => {
     const build = () => pipelineOf(order as PipelineSlot[]);

@@ -65,6 +65,20 @@ describe('backoffDelay', () => {
     fc.assert(property, { numRuns: MODEL_RUNS });
   });
 
+  it('RT-03 from a base of 0 every delay is 0, however many there were', () => {
+    for (const backoff of ['exponential', 'linear', 'fibonacci', 'constant'] as const) {
+      const given = { backoff, maxDelayMs: 1_000, jitter: 'none' } as const;
+      expect(backoffDelay(given, 2_049, 0, 0, undefined, () => 0)).toBe(0);
+    }
+  });
+
+  it('RT-04 full jitter begins at 0, equal jitter at half', () => {
+    const first = (jitter: Jitter) =>
+      backoffDelay({ backoff: 'constant', maxDelayMs: 1_000, jitter }, 1, 100, 0, undefined, () => 0);
+
+    expect([first('full'), first('equal'), first(0.2)]).toEqual([0, 50, 80]);
+  });
+
   it('RT-03 delay 2,049, and any other, is a number from 0 to 2^31-1, and never drops to 0', () => {
     const anyRetry = fc.oneof(fc.constantFrom(1_024, 1_025, 2_048, 2_049), retryNumber);
     const property = fc.property(

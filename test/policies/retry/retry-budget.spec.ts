@@ -435,6 +435,51 @@ describe('RetryBudget', () => {
     expect(seen).toEqual([['budget-exhausted', { error: undefined }]]);
   });
 
+  it('BU-04 a refused error is told of', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: unknown[] = [];
+    events.listen(({ type, details }) => seen.push([type, details]));
+    const retry = new RetryPolicy('r', { ...immediate, budget: { max: 0 } }, { clock, events });
+    const down = new Error('down');
+
+    await expect(retry.execute(() => Promise.reject(down))).rejects.toBe(down);
+    await clock.advance(0);
+
+    expect(seen).toEqual([['budget-exhausted', { error: down }]]);
+  });
+
+  it('BU-04 a reset of a retry leaves alone what others share by name', async () => {
+    const clock = new ManualClock();
+    const shared = new RetryBudget('shared', { max: 1 }, { clock });
+    const retry = new RetryPolicy('r', { ...immediate, budget: 'shared' }, { clock, budgets: () => shared });
+    await retry.execute(failing()).catch(() => undefined);
+
+    retry.reset();
+
+    expect(shared.stats().currentRetries).toBe(1);
+  });
+
+  it('BU-05 keeps the instants of the window, and not of all retries ever', () => {
+    const clock = new SteppedClock();
+    const budget = new RetryBudget('b', { max: 100, window: 100 }, { clock });
+    for (let i = 0; i < 10_000; i++) {
+      clock.time = i;
+      budget.tryTake();
+    }
+    const { takenAt } = (budget as unknown as { meter: { takenAt: number[] } }).meter;
+
+    expect(budget.stats()).toMatchObject({ totalRetries: 10_000, currentRetries: 100 });
+    expect(takenAt.length).toBeLessThanOrEqual(2 * 100 + 2);
+  });
+
+  it('looks back 10 s for a share, and 60 s for a count', () => {
+    expect([
+      new RetryBudget('b').stats().windowMs,
+      new RetryBudget('b', { max: 1 }).stats().windowMs,
+    ]).toEqual([10_000, 60_000]);
+  });
+
   it.each([null, undefined, 'text'])('BU-04 a refused %j is thrown as it is', async (reason) => {
     const retry = new RetryPolicy('r', { ...immediate, budget: { max: 0 } }, { clock: new ManualClock() });
 

@@ -805,6 +805,88 @@ describe('RetryPolicy', () => {
     expect(problemsOf(() => retry.update({ maxRetries: -1 }))).toEqual([['retry "inventory"', 'maxRetries']]);
   });
 
+  it.each([null, undefined, 'text', 503, {}, { status: 'busy' }])(
+    'RT-17 a returned %j is no response',
+    async (value) => {
+      const { clock, retry, startedAt, doing } = setUp();
+
+      expect(await outcomeOf(clock, retry.execute(doing(() => value)))).toBe(value);
+
+      expect(startedAt).toHaveLength(1);
+    },
+  );
+
+  it('RT-06 jitter as a word adds up to the base delay to what was asked', async () => {
+    const clock = new ManualClock();
+    const options = { jitter: 'full', baseDelay: 100, maxRetries: 1, budget: false } as const;
+    const retry = new RetryPolicy('inventory', options, { clock, random: () => 0.5 });
+    const startedAt: number[] = [];
+
+    const call = retry.execute(() => {
+      startedAt.push(clock.now());
+      throw Object.assign(new Error(), { status: 503, headers: { 'retry-after': '7' } });
+    });
+    await outcomeOf(clock, call);
+
+    expect(startedAt).toEqual([0, 7_050]);
+  });
+
+  it('RT-08 a call that its caller gave up costs the budget nothing', async () => {
+    const { retry } = setUp({ budget: { max: 5 } });
+    const caller = new AbortController();
+    const call = retry.execute(() => new Promise(() => {}), { signal: caller.signal });
+    caller.abort('gone');
+
+    await expect(call).rejects.toBe('gone');
+    expect(retry.stats().budget?.totalRetries).toBe(0);
+  });
+
+  it('RT-11 a limit that never ends costs the budget nothing', async () => {
+    const { retry } = setUp({ budget: { max: 5 } });
+
+    await expect(retry.execute(failWith(new RateLimitExceededError('')))).rejects.toThrow(
+      RateLimitExceededError,
+    );
+    expect(retry.stats().budget?.totalRetries).toBe(0);
+  });
+
+  it('RT-15 what was thrown is not let go of: whoever threw it may hold it', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 1 });
+    const cancelled = jest.fn();
+    const thrown = new Response(new ReadableStream({ cancel: cancelled }), { status: 503 });
+
+    await outcomeOf(clock, retry.execute(doing(failWith(thrown))));
+
+    expect(cancelled).not.toHaveBeenCalled();
+  });
+
+  it('RT-09 a result that was let go of is tried again, though the timer came late', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxElapsed: 150 });
+    const now = jest.spyOn(clock, 'now');
+    const call = retry.execute(
+      doing(
+        () => ({ status: 503 }),
+        () => 'fine',
+      ),
+    );
+    await clock.advance(50);
+
+    now.mockReturnValue(200);
+    await clock.advance(50);
+
+    expect(await call).toBe('fine');
+    expect(startedAt).toHaveLength(2);
+  });
+
+  it('RT-09 maxElapsed counts from the beginning of the call', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxElapsed: 150 });
+    await clock.advance(5_000);
+
+    await outcomeOf(clock, retry.execute(doing(fail)));
+
+    expect(startedAt).toEqual([5_000, 5_100]);
+  });
+
   it('RT-07 what is final can be read, and added to', async () => {
     const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1 });
     const malformed = Object.assign(new Error('malformed'), { name: 'MalformedError' });
@@ -813,6 +895,16 @@ describe('RetryPolicy', () => {
     FINAL_ERRORS.names.add('MalformedError');
     await outcomeOf(clock, retry.execute(doing(failWith(malformed))));
     FINAL_ERRORS.names.delete('MalformedError');
+
+    expect(startedAt).toHaveLength(1);
+  });
+
+  it('RT-07 one final code is enough among several', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 1 });
+    FINAL_ERRORS.codePrefixes.push('MINE_');
+
+    await outcomeOf(clock, retry.execute(doing(failWith({ code: 'MINE_1' }))));
+    FINAL_ERRORS.codePrefixes.pop();
 
     expect(startedAt).toHaveLength(1);
   });
