@@ -43,7 +43,7 @@ export default {
   incremental: true,
   incrementalFile: `${reports}/incremental.json`,
   tempDirName: '.tmp/stryker',
-  ignorePatterns: ['dist', 'docs', 'bench', 'sample-app', 'coverage', 'test/consumers', 'test/e2e'],
+  ignorePatterns: ['dist', 'docs', 'bench', 'sample-app', 'coverage', 'test/consumers'],
   disableTypeChecks: true,
 
   reporters: ['html', 'json', 'progress-append-only'],

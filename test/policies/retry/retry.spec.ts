@@ -852,7 +852,7 @@ describe('RetryPolicy', () => {
 
   it('RT-15 what was thrown is not let go of: whoever threw it may hold it', async () => {
     const { clock, retry, doing } = setUp({ maxRetries: 1 });
-    const cancelled = jest.fn();
+    const cancelled = jest.fn<() => void>();
     const thrown = new Response(new ReadableStream({ cancel: cancelled }), { status: 503 });
 
     await outcomeOf(clock, retry.execute(doing(failWith(thrown))));
