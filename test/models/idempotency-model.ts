@@ -4,7 +4,7 @@ export interface IdempotencyRules {
 }
 
 /** What a call comes to: a run of its own, what an earlier run returned, or a refusal. */
-export type Answer = 'runs' | 'conflict' | 'mismatch' | { readonly replayOf: number };
+type Answer = 'runs' | 'conflict' | 'mismatch' | { readonly replayOf: number };
 
 interface Run {
   readonly id: number;

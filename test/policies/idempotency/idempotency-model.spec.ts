@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { IdempotencyConflictError, IdempotencyMismatchError } from '../../../lib/core/errors.js';
 import { IdempotencyPolicy } from '../../../lib/policies/idempotency/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
-import { IdempotencyModel, type Answer } from '../../models/idempotency-model.js';
+import { IdempotencyModel } from '../../models/idempotency-model.js';
 import { MODEL_RUNS, MODEL_STEPS } from '../../models/runs.js';
 import { deferred, type Deferred } from '../deferred.js';
 
@@ -53,7 +53,7 @@ describe('IdempotencyPolicy against its model', () => {
         };
         try {
           const replayOf = await once.execute(run, { idempotencyKey: key, args: [args] });
-          if (seen[at] === 'nothing yet') seen[at] = { replayOf } as Answer;
+          if (seen[at] === 'nothing yet') seen[at] = { replayOf };
         } catch (error) {
           if (error instanceof IdempotencyConflictError) seen[at] = 'conflict';
           else if (error instanceof IdempotencyMismatchError) seen[at] = 'mismatch';
