@@ -30,7 +30,7 @@ export class KeyedStates<S> {
   placeOf(key: string, now: number): string {
     if (this.states.has(key)) return key;
     this.sweep(now);
-    if (this.states.size < this.maxKeys || this.makeRoom(now)) return key;
+    if (!this.isFull || this.makeRoom(now)) return key;
     this.onOverflow();
     return OVERFLOW_KEY;
   }
@@ -42,7 +42,7 @@ export class KeyedStates<S> {
   /** The state that `key` would meet now: its own, or, where there is no place for it, the overflow's. */
   look(key: string): S | undefined {
     const own = this.states.get(key);
-    if (own !== undefined || this.states.size < this.maxKeys) return own;
+    if (own !== undefined || !this.isFull) return own;
     return this.states.get(OVERFLOW_KEY);
   }
 
@@ -70,6 +70,12 @@ export class KeyedStates<S> {
     this.forgetFullness();
   }
 
+  /** Whether no place is left; the overflow takes none. */
+  private get isFull(): boolean {
+    const { size } = this.states;
+    return size > this.maxKeys || (size === this.maxKeys && !this.states.has(OVERFLOW_KEY));
+  }
+
   private sweep(now: number): void {
     for (let i = 0; i < SWEPT_PER_NEW_KEY; i++) {
       const step = (this.hand ??= this.states.entries()).next();
@@ -90,7 +96,7 @@ export class KeyedStates<S> {
       if (idleAt <= now) this.states.delete(key);
       else if (idleAt < earliest) earliest = idleAt;
     }
-    if (this.states.size < this.maxKeys) return true;
+    if (!this.isFull) return true;
     this.fullUntil = earliest;
     return false;
   }

@@ -19,6 +19,7 @@ import {
   type RateLimitOptions,
 } from '../../../lib/policies/rate-limit/index.js';
 import { RetryPolicy } from '../../../lib/policies/retry/index.js';
+import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { loadOf } from '../../models/runs.js';
 import { SteppedClock } from '../../models/stepped-clock.js';
@@ -744,6 +745,110 @@ describe('RateLimitPolicy', () => {
 
     expect(limit.describe()).toBe(before);
   });
+
+  it('RL-07 an idle key makes room for a new one wherever it is, and a full map is looked through again in time', async () => {
+    const { clock, limit } = setUp({ capacity: 10, refillPerSecond: 1, maxKeys: 4 });
+    const warning = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    for (const key of ['a', 'b', 'c']) limit.decide(key, 10);
+    limit.decide('idle soon', 1);
+    await clock.advance(1_000);
+
+    // Two are looked at for each new key; the idle one is the fourth.
+    limit.decide('d', 5);
+    expect([limit.stats().keys, warning.mock.calls.length]).toEqual([4, 0]);
+    limit.decide('overflow', 1);
+    expect(warning).toHaveBeenCalledTimes(1);
+    await clock.advance(4_999);
+    limit.decide('overflow too', 1);
+    const before = limit.look('e').remaining;
+    await clock.advance(1);
+    limit.decide('e', 9);
+
+    expect(before).toBe(9);
+    expect(limit.look('e').remaining).toBe(1);
+    expect(limit.stats().keys).toBe(5);
+  });
+
+  it('RL-07 a key that is given its units back makes room at once', async () => {
+    const { clock, limit } = setUp({ capacity: 1, refillPerSecond: 0.001, maxKeys: 1 });
+    const warning = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const bulkhead = new BulkheadPolicy('slow', { maxConcurrent: 1, maxWait: 100 }, { clock });
+    void bulkhead.execute(() => new Promise(() => {}));
+    const refused = new Pipeline('search', [limit, bulkhead], clock)
+      .execute(() => 'fine', { key: 'a' })
+      .catch(() => undefined);
+    limit.decide('in the overflow');
+    await clock.advance(100);
+    await refused;
+
+    expect(limit.decide('b').allowed).toBe(true);
+    expect(warning.mock.calls).toEqual([
+      [
+        'Rate limit "search" has 1 keys in use; new keys share one state. Raise "maxKeys".',
+        'ResilienceWarning',
+      ],
+    ]);
+  });
+
+  it('RL-05 when nobody waits any more who asks at once is served again', async () => {
+    const { clock, limit, call } = setUp({ capacity: 1, refillPerSecond: 10, maxWait: '1s' });
+    await call();
+    const waiting = call();
+    await clock.advance(200);
+    await waiting;
+
+    expect(limit.decide().allowed).toBe(true);
+  });
+
+  it('RL-05 a wait of just maxWait is waited', async () => {
+    const { clock, call, startedAt } = setUp({ capacity: 1, refillPerSecond: 10, maxWait: 100 });
+    await call();
+    const waiting = call();
+    await clock.advance(100);
+    await waiting;
+
+    expect(startedAt).toEqual([0, 100]);
+  });
+
+  it('RL-05 the wait behind others is that of all who are still in line', async () => {
+    const { clock, limit, call } = setUp({ capacity: 2, refillPerSecond: 10, maxWait: '1h' });
+    const caller = new AbortController();
+    await call({ cost: 2 });
+    const calls = [call({ cost: 2 }), call({ cost: 2, signal: caller.signal }), call({ cost: 1 })];
+    const all = limit.decide().retryAfterMs;
+    caller.abort('gone');
+    const withoutOne = limit.decide().retryAfterMs;
+    await clock.advance(200);
+    const withoutTwo = limit.decide().retryAfterMs;
+    await clock.advance(1_000);
+    await Promise.all(calls);
+
+    expect([all, withoutOne, withoutTwo]).toEqual([600, 400, 200]);
+  });
+
+  it('takes from what instances share: counts, refuses, and waits for a turn', async () => {
+    const clock = new ManualClock();
+    const fleet = { state: new MemoryState(new MemoryWorld(clock), 'one'), size: 1 };
+    const options: RateLimitOptions = { capacity: 2, refillPerSecond: 10, shared: { mode: 'exact' } };
+    const limit = new RateLimitPolicy('search', options, { clock, fleet });
+    const waiting = new RateLimitPolicy('search', { ...options, maxWait: '1s' }, { clock, fleet });
+
+    expect(await limit.acquire()).toMatchObject({ allowed: true, remaining: 1 });
+    expect(await limit.execute(() => 'fine')).toBe('fine');
+    expect(await limit.acquire()).toMatchObject({ allowed: false, retryAfterMs: 100 });
+    const refused = await limit.execute(() => 'fine').catch((error: unknown) => error);
+    const waited = waiting.execute(() => clock.now());
+    await clock.advance(100);
+
+    expect(refused).toBeInstanceOf(RateLimitExceededError);
+    expect(await waited).toBe(100);
+    expect(limit.stats()).toMatchObject({ totalAllowed: 2, totalRejected: 2 });
+    expect(waiting.stats()).toMatchObject({ totalAllowed: 1, totalRejected: 0 });
+    expect(() => limit.decide()).toThrow('Rate limit "search" is shared: ask it with "await acquire()".');
+    expect(limit.look().allowed).toBe(false);
+    limit.reset();
+    expect(limit.look()).toMatchObject({ allowed: true, remaining: 2 });
+  });
 });
 
 describe('a limiter without a policy', () => {
@@ -811,6 +916,26 @@ describe('a limiter without a policy', () => {
 
     expect(left).toEqual([1, 2, 2, 2, 4, 4]);
     expect([window.idleAt(use), window.take(undefined, 5, 0)]).toEqual([0, undefined]);
+  });
+
+  it('only what is still there of a slice is given back', () => {
+    const left = (give: (window: SlidingWindowAlgorithm, use: WindowUse) => void, ...at: number[]) => {
+      const window = new SlidingWindowAlgorithm(4, 320);
+      let use = window.take(undefined, 2, 0) as WindowUse;
+      use = window.take(use, 1, 20) as WindowUse;
+      give(window, use);
+      return at.map((now) => window.remaining(use, now));
+    };
+
+    // Nobody took any in that slice; its place is taken by a later one; its units leave with it, once.
+    expect(left((window, use) => window.refund(use, 1, 10), 20)).toEqual([1]);
+    expect(
+      left((window, use) => {
+        window.take(use, 2, 335);
+        window.refund(use, 2, 0);
+      }, 335),
+    ).toEqual([1]);
+    expect(left((window, use) => window.refund(use, 1, 20), 20, 329, 330, 350)).toEqual([2, 2, 4, 4]);
   });
 
   it('RL-05 who comes behind many waits for whole windows, and for the oldest slices of the last', () => {
