@@ -9,6 +9,8 @@ export default {
     `lib/${folder}/**/*.ts`,
     // Re-exports.
     '!lib/**/index.ts',
+    // A report in words.
+    '!lib/policies/chaos/experiment-text.ts',
     // Real sockets and real time are what tests these (http-timeouts.spec.ts): too slow for each mutant.
     '!lib/policies/timeout/http-*.ts',
     // Several instances and a real store are what tests these.

@@ -11,7 +11,7 @@ const TESTS = {
   'policies/idempotency': ['policies/idempotency/**/*.spec.ts'],
   'policies/hedge': ['policies/hedge/**/*.spec.ts'],
   pipeline: ['pipeline/**/*.spec.ts', 'decorators/**/*.spec.ts'],
-  'policies/chaos': ['policies/chaos/**/*.spec.ts'],
+  'policies/chaos': ['policies/chaos/**/*.spec.ts', 'module/chaos.service.spec.ts'],
 };
 
 export const folders = Object.keys(TESTS);

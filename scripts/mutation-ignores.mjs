@@ -16,6 +16,16 @@ function isErrorText(path) {
   );
 }
 
+/** What is told by `add('option', 'what is wrong')`, kept as `const message = …`, or given to `process.emitWarning`. */
+function isMessage(path) {
+  const { parent } = path;
+  if (!isText(path)) return false;
+  if (parent.type === 'VariableDeclarator') return parent.id.name === 'message';
+  if (parent.type !== 'CallExpression') return false;
+  const { name, property } = parent.callee;
+  return name === 'add' ? path.key > 0 : (property?.name ?? name) === 'emitWarning';
+}
+
 const texts = {
   shouldIgnore(path) {
     if (path.isClassMethod() && path.node.key.name === 'describe') return 'describe() is a text for people';
@@ -26,6 +36,7 @@ const texts = {
     ) {
       return 'a text for people';
     }
+    if (isMessage(path)) return 'a text for people';
     if (isErrorText(path)) return 'the text of an error';
     return undefined;
   },
