@@ -7,7 +7,7 @@ import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import { DrainingService, type DrainingStats } from '../draining/draining.service.js';
 import type { Pipeline } from '../pipeline/index.js';
 import type { BulkheadOptions, BulkheadPolicy, BulkheadStats } from '../policies/bulkhead/index.js';
-import type { ChaosOptions, ChaosPolicy, ChaosStats } from '../policies/chaos/index.js';
+import type { ChaosOptions, ChaosPolicy, ChaosStats, LiveFaultStats } from '../policies/chaos/index.js';
 import type {
   CircuitBreakerOptions,
   CircuitBreakerPolicy,
@@ -57,6 +57,8 @@ export interface ResilienceStats {
   readonly hedges: ByName<HedgeStats>;
   readonly chaosPolicies: ByName<ChaosStats>;
   readonly draining: DrainingStats;
+  /** Faults that were started live. */
+  readonly liveFaults: LiveFaultStats;
   /** With `callDurations`: how long calls took, by pipeline, which is called as its method: `Class.method`. */
   readonly calls?: ByName<PipelineDurations>;
 }
@@ -231,6 +233,7 @@ export class ResilienceService {
       timestamp,
       ...Object.fromEntries(byKind),
       draining: this.draining.stats(),
+      liveFaults: this.runtime.faults.stats(),
       ...(durations && { calls: durations.stats() }),
     } as unknown as ResilienceStats;
   }

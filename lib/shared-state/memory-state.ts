@@ -123,7 +123,7 @@ class MemoryPermits implements SharedPermits {
     const name = nameOf(key);
     const holders = this.world.holders.get(name) ?? new Map<string, Expiring & { readonly count: number }>();
     this.world.holders.set(name, holders);
-    for (const owner of [...holders.keys()]) this.world.live(holders, owner, now);
+    for (const owner of holders.keys()) this.world.live(holders, owner, now);
     return holders;
   }
 }
@@ -205,7 +205,7 @@ class MemoryPresence implements SharedPresence {
     const now = this.world.nowUs();
     const { instances } = this.world;
     instances.set(this.owner, { expiresAt: now + ttlMs * US_PER_MS });
-    for (const instance of [...instances.keys()]) this.world.live(instances, instance, now);
+    for (const instance of instances.keys()) this.world.live(instances, instance, now);
     return instances.size;
   }
 

@@ -103,7 +103,8 @@ export class StoreGuard {
         (error: unknown) => {
           end();
           cancel();
-          reject(error as Error);
+          // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- a client throws what it likes
+          reject(error);
         },
       );
     });

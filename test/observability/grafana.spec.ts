@@ -32,6 +32,7 @@ async function exported(): Promise<Map<string, Map<string, Set<string>>>> {
         fallbacks: { all: { use: () => 'default' } },
         idempotencies: { all: { key: () => 'k' } },
         hedges: { all: {} },
+        chaosPolicies: { all: {} },
       }),
     ],
   }).compile();

@@ -11,6 +11,7 @@ import { Counter, Registry, type RegistryContentType } from 'prom-client';
 import { map } from 'rxjs';
 import {
   Bulkhead,
+  ChaosService,
   CircuitBreaker,
   DrainingService,
   Fallback,
@@ -201,6 +202,26 @@ describe.each(platforms)('Prometheus on %s', (_platform, create) => {
       'name="shop",level="default"': '2',
     });
     expect(series(text, 'resilience_drain_state')).toMatchObject({ 'state="ready"': '0' });
+  });
+
+  it('CH-01 injected faults are counted apart, those of policies and those that were started live', async () => {
+    const chaosPolicies = { shop: { enabled: true, fault: 'service-unavailable' } } as const;
+    const { resilience } = await start({}, { chaosPolicies });
+    const injected = async () => {
+      const text = await scrape();
+      return ['chaos_injected_total', 'chaos_live_injected_total', 'chaos_live_faults'].map((name) =>
+        Object.entries(series(text, `resilience_${name}`)).join(' '),
+      );
+    };
+    expect(await injected()).toEqual(['name="shop",0', ',0', ',0']);
+
+    const chaos = resilience.chaos('shop');
+    await chaos.execute(async () => 1).catch(() => undefined);
+    const fault = app.get(ChaosService).start({ target: 'Shop.look', fault: 'error' });
+    await app.get(Shop).look(() => 'fine');
+    expect(await injected()).toEqual(['name="shop",1', ',1', ',1']);
+    fault.stop();
+    expect(await injected()).toEqual(['name="shop",1', ',1', ',0']);
   });
 
   it('OP-02 durations are a histogram whose buckets add up, by how calls ended', async () => {

@@ -149,6 +149,7 @@ const GROUPS = [
   'hedges',
   'chaosPolicies',
   'draining',
+  'liveFaults',
 ];
 
 /** Whether a field is there: what nobody knows yet is `undefined`, under its name. */
@@ -202,7 +203,12 @@ describe('stats', () => {
 
   it('OP-01 every policy of every kind is there before its first call, with numbers as numbers', async () => {
     const { app, clock, orders, resilience } = await start();
-    const { timestamp: _timestamp, draining: _draining, ...kinds } = resilience.stats();
+    const {
+      timestamp: _timestamp,
+      draining: _draining,
+      liveFaults: _liveFaults,
+      ...kinds
+    } = resilience.stats();
     for (const [kind, policies] of Object.entries(kinds)) {
       expect([kind, Object.keys(policies).length]).toEqual([kind, expect.any(Number)]);
       expect(Object.keys(policies)).not.toEqual([]);

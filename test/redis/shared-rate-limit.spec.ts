@@ -127,7 +127,7 @@ class Search {
         .find()
         .then(
           () => 1,
-          () => 0 as number,
+          () => 0,
         ),
     );
     expect((await Promise.all(calls)).reduce((sum, one) => sum + one, 0)).toBe(40);

@@ -228,6 +228,14 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
       suppressed: stats.totalSuppressed,
     }),
   }),
+  family({
+    kind: 'chaos',
+    name: 'resilience_chaos_injected_total',
+    type: 'counter',
+    unit: '1',
+    help: 'Calls that a fault of a configured chaos policy hit on purpose.',
+    read: ({ totalInjected }) => totalInjected,
+  }),
 ];
 
 /** Metrics that are not of one kind of policies. */
@@ -243,6 +251,14 @@ export const OTHER_METRICS = {
   drainInFlight: {
     name: 'resilience_drain_in_flight',
     help: 'Requests and tracked work under way, health endpoints left out.',
+  },
+  liveFaults: {
+    name: 'resilience_chaos_live_faults',
+    help: 'Faults that were started live and are active now.',
+  },
+  liveFaultsInjected: {
+    name: 'resilience_chaos_live_injected_total',
+    help: 'Calls that faults which were started live hit on purpose.',
   },
   durations: {
     name: 'resilience_call_duration_seconds',

@@ -84,6 +84,14 @@ export class MetricReader {
     return [{ labels: {}, value: this.stats().draining.inFlightRequests }];
   }
 
+  liveFaults(): Reading[] {
+    return [{ labels: {}, value: this.stats().liveFaults.activeFaults }];
+  }
+
+  liveFaultsInjected(): Reading[] {
+    return [{ labels: {}, value: this.stats().liveFaults.totalInjected }];
+  }
+
   durations(): DurationReading[] {
     return Object.entries(this.stats().calls ?? {}).flatMap(([name, ends]) =>
       Object.entries(ends).map(([kind, { count, sumSeconds, upToSeconds }]: [string, CallDurationStats]) => ({

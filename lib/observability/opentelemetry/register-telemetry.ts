@@ -83,7 +83,7 @@ function instruments(meter: Meter, reader: MetricReader): Observed[] {
     meter.createObservableCounter(name.replace(/_total$/, ''), { description, unit });
   const gauge = (name: string, description: string, unit: string) =>
     meter.createObservableGauge(name, { description, unit });
-  const { budget, drainState, drainInFlight, durations } = OTHER_METRICS;
+  const { budget, drainState, drainInFlight, liveFaults, liveFaultsInjected, durations } = OTHER_METRICS;
 
   const ofPolicies = METRIC_FAMILIES.flatMap((family): Observed[] => {
     const { name, help, unit, type } = family;
@@ -105,6 +105,8 @@ function instruments(meter: Meter, reader: MetricReader): Observed[] {
     [gauge(budget.name, budget.help, '1'), () => reader.budgets()],
     [gauge(drainState.name, drainState.help, '1'), () => reader.drainState()],
     [gauge(drainInFlight.name, drainInFlight.help, '1'), () => reader.drainInFlight()],
+    [gauge(liveFaults.name, liveFaults.help, '1'), () => reader.liveFaults()],
+    [counter(liveFaultsInjected.name, liveFaultsInjected.help, '1'), () => reader.liveFaultsInjected()],
     // An observed histogram is something that the API does not have: how many, and how long together.
     [
       counter(`${durations.name}_sum`, durations.help, 's'),

@@ -36,12 +36,14 @@ export function registerResilienceMetrics(
 }
 
 function sourcesOf(reader: MetricReader): readonly MetricSource[] {
-  const { budget, drainState, drainInFlight, durations } = OTHER_METRICS;
+  const { budget, drainState, drainInFlight, liveFaults, liveFaultsInjected, durations } = OTHER_METRICS;
   return [
     ...METRIC_FAMILIES.map((family) => sourceOf(family, reader)),
     { ...budget, type: 'gauge', labelNames: ['name'], read: () => reader.budgets() },
     { ...drainState, type: 'gauge', labelNames: ['state'], read: () => reader.drainState() },
     { ...drainInFlight, type: 'gauge', labelNames: [], read: () => reader.drainInFlight() },
+    { ...liveFaults, type: 'gauge', labelNames: [], read: () => reader.liveFaults() },
+    { ...liveFaultsInjected, type: 'counter', labelNames: [], read: () => reader.liveFaultsInjected() },
     {
       ...durations,
       type: 'histogram',

@@ -21,6 +21,14 @@ import {
 import { faultProblems, type FaultOptions } from './live-fault.options.js';
 import type { ChaosEnvironment } from './permission.js';
 
+/** The numbers of live faults. @publicApi */
+export interface LiveFaultStats {
+  readonly activeFaults: number;
+  /** Since the start: faults, and calls that they hit. */
+  readonly totalFaults: number;
+  readonly totalInjected: number;
+}
+
 /**
  * Brings faults into pipelines that are in use, and takes them out again. A pipeline that no fault is for does not know
  * of any of this.
@@ -31,6 +39,8 @@ export class FaultInjector {
   private readonly faults = new Map<string, LiveFault>();
   private readonly circuits = new ForcedCircuits();
   private started = 0;
+  /** By faults that have ended. */
+  private injectedBefore = 0;
 
   /** @param breakers - All circuit breakers of the application, those outside pipelines too. */
   constructor(
@@ -117,6 +127,13 @@ export class FaultInjector {
     return faults.length;
   }
 
+  /** The numbers of all faults, ended ones included. */
+  stats(): LiveFaultStats {
+    let totalInjected = this.injectedBefore;
+    for (const fault of this.faults.values()) totalInjected += fault.totalInjected;
+    return { activeFaults: this.faults.size, totalFaults: this.started, totalInjected };
+  }
+
   /** The faults that are active, oldest first. */
   active(): readonly ActiveFault[] {
     return [...this.faults.values()];
@@ -124,6 +141,7 @@ export class FaultInjector {
 
   private ended(fault: LiveFault, how: FaultEnd): void {
     this.faults.delete(fault.id);
+    this.injectedBefore += fault.totalInjected;
     this.clock.disarm(fault);
     this.circuits.release(fault);
     fault.policy.stop();

@@ -15,6 +15,7 @@ export type { ChaosError, ChaosErrorClass, ChaosFault } from './fault.js';
 export type { FaultTarget } from './fault-target.js';
 export type { GameDay, GameDayReport, GameDayState } from './game-day.js';
 export type { GameDayOptions, RunbookStep } from './game-day.options.js';
+export type { LiveFaultStats } from './fault-injector.js';
 export { isChaosInjected } from './injected.js';
 export type { ExperimentStats } from './laboratory.js';
 export type { Latency, NormalLatency, UniformLatency } from './latency.js';

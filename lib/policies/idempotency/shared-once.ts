@@ -96,7 +96,7 @@ export class SharedOnceStore implements OnceStore {
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { value: error };
   const { name, message } = error;
-  return { name, message, fields: { ...error } };
+  return { name, message, fields: Object.fromEntries(Object.entries(error)) };
 }
 
 function errorFrom(text: string): unknown {
