@@ -2,7 +2,7 @@
 
 /** A folder of lib/, and the tests that are run for each of its mutants. */
 const TESTS = {
-  'policies/circuit-breaker': ['policies/circuit-breaker/!(cost).spec.ts'],
+  'policies/circuit-breaker': ['policies/circuit-breaker/!(cost).spec.ts', 'pipeline/refusals.spec.ts'],
   'policies/retry': ['policies/retry/**/*.spec.ts'],
   'policies/bulkhead': ['policies/bulkhead/**/*.spec.ts'],
   'policies/rate-limit': ['policies/rate-limit/**/*.spec.ts'],

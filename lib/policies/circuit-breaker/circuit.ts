@@ -49,8 +49,6 @@ export interface CircuitObserver {
 export class Circuit {
   /** How often it has opened in a row; 0 after it closed. */
   openings = 0;
-  /** When the last opening began, on the clock's scale. */
-  openedAt = Number.NaN;
   private current: CircuitState = 'closed';
   /** Calls that were let in and have not come back. */
   private running = 0;
@@ -179,7 +177,7 @@ export class Circuit {
   /** An operator's decision; cancels whatever was pending. */
   set(state: 'closed' | 'open' | 'forced-open' | 'disabled' | 'meter-only', reason: string): void {
     if (state === 'open') this.open(this.clock.now(), reason);
-    else this.transition(state, this.clock.now(), reason);
+    else this.transition(state, reason);
   }
 
   /** Takes new settings over; what the window holds stays where the window is the same. */
@@ -198,7 +196,7 @@ export class Circuit {
     if (!settings.rateMode) {
       if (probeResults.failures > 0) this.open(now, 'a half-open probe failed');
       else if (probeResults.recorded >= settings.successThreshold)
-        this.transition('closed', now, 'probes succeeded');
+        this.transition('closed', 'probes succeeded');
       return;
     }
     if (probeResults.recorded < settings.probeLimit) return;
@@ -209,7 +207,7 @@ export class Circuit {
     if (failed) this.open(now, 'half-open probes failed');
     else if (reaches(probeResults.slow * percent, settings.slowCallRatePercent))
       this.open(now, 'half-open probes were slow');
-    else this.transition('closed', now, 'probes succeeded');
+    else this.transition('closed', 'probes succeeded');
   }
 
   /** In rate mode permits and results together are bounded; otherwise only what runs at the same time is. */
@@ -247,7 +245,7 @@ export class Circuit {
   private catchUp(now: number): void {
     for (;;) {
       if (this.current === 'open' && now >= this.openUntil) {
-        this.transition('half-open', this.openUntil, 'the open duration is over');
+        this.transition('half-open', 'the open duration is over');
       }
       if (this.current !== 'half-open') return;
       const reopensAt = this.hungProbeAt();
@@ -274,10 +272,10 @@ export class Circuit {
   private open(at: number, reason: string): void {
     this.openings++;
     this.openUntil = at + this.settings.openDuration(this.openings);
-    this.transition('open', at, reason);
+    this.transition('open', reason);
   }
 
-  private transition(to: CircuitState, at: number, reason: string): void {
+  private transition(to: CircuitState, reason: string): void {
     const from = this.current;
     if (!CIRCUIT_TRANSITIONS[from].includes(to))
       throw new Error(`A circuit cannot go from ${from} to ${to}.`);
@@ -286,7 +284,6 @@ export class Circuit {
     this.probes = undefined;
     this.above = false;
     this.probeResults = { recorded: 0, failures: 0, slow: 0 };
-    if (to === 'open') this.openedAt = at;
     if (to === 'closed') this.openings = 0;
     if (to !== 'half-open') this.window.clear();
     this.observer.changed(this, from, to, reason);

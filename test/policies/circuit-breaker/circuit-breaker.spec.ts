@@ -1296,4 +1296,128 @@ describe('CircuitBreakerPolicy', () => {
 
     expect(breaker.stats()).toMatchObject({ totalCalls: 0, calls: 0 });
   });
+
+  it('CB-22 a window of calls forgets the oldest', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 2, window: { calls: 3 } });
+
+    for (const fn of [fail, succeed, succeed, fail]) await call(fn);
+
+    expect(breaker.stats()).toMatchObject({ state: 'closed', calls: 3, failureCount: 1 });
+  });
+
+  it('CB-07 rate mode: permits and results together are bounded', async () => {
+    const { clock, call } = setUp({
+      failureRatePercent: 50,
+      window: { calls: 10 },
+      minimumCalls: 2,
+      halfOpenMaxCalls: 5,
+      openDuration: 1_000,
+      initialState: 'open',
+    });
+    await clock.advance(1_000);
+    const running = deferred();
+
+    expect(await call()).toBe('fine');
+    const second = call(() => running.promise);
+    expect(await call()).toBe('CircuitOpenError');
+    running.resolve('fine');
+    expect(await second).toBe('fine');
+    expect(await call()).toBe('fine');
+  });
+
+  it('CB-09 without any call there is no rate', () => {
+    const { breaker } = setUp({ failureThreshold: 5, window: { calls: 10 } });
+
+    expect(breaker.stats()).toMatchObject({ failureRatePercent: undefined, slowCallRatePercent: undefined });
+  });
+
+  it('CB-15 disabled it reports no crossing either, and counts nothing in its window', async () => {
+    const { breaker, clock, call, seen } = setUp({ failureThreshold: 1, window: { calls: 10 } });
+    breaker.disable();
+    await call(fail);
+    await clock.advance(0);
+
+    expect(seen.filter(({ type }) => type === 'threshold-crossed')).toHaveLength(0);
+    expect(breaker.stats().calls).toBe(0);
+  });
+
+  it('CB-19 the wait after a hung probe is that of one more opening', async () => {
+    const { breaker, clock, call } = setUp({
+      failureThreshold: 1,
+      openDuration: (openings) => openings * 1_000,
+      halfOpenMaxDuration: 500,
+    });
+    await call(fail);
+    await clock.advance(1_000);
+    void call(() => new Promise(() => {}));
+    await clock.advance(500);
+
+    expect(breaker.stats()).toMatchObject({ state: 'open', retryAfterMs: 2_000 });
+    await clock.advance(1_999);
+    expect(breaker.state).toBe('open');
+    await clock.advance(1);
+    expect(breaker.state).toBe('half-open');
+  });
+
+  it('OP-04 gives each transition its reason', async () => {
+    const { clock, call, seen } = setUp({
+      initialState: 'open',
+      openDuration: 1_000,
+      halfOpenMaxDuration: 500,
+      successThreshold: 1,
+    });
+    await clock.advance(1_000);
+    await call(fail);
+    await clock.advance(1_000);
+    void call(() => new Promise(() => {}));
+    await clock.advance(500);
+    expect(await call()).toBe('CircuitOpenError');
+    await clock.advance(1_000);
+    await call();
+    await clock.advance(0);
+
+    expect(
+      seen.filter(({ type }) => type === 'state-changed').map(({ details }) => details?.['reason']),
+    ).toEqual([
+      'initial state',
+      'the open duration is over',
+      'a half-open probe failed',
+      'the open duration is over',
+      'a half-open probe did not settle in time',
+      'the open duration is over',
+      'probes succeeded',
+    ]);
+  });
+
+  it('CB-17 a throwing matcher counts as ignored', async () => {
+    const { breaker, call } = setUp({
+      recordResult: () => {
+        throw new RangeError('matcher');
+      },
+    });
+
+    await call();
+
+    expect(breaker.stats()).toMatchObject({ totalIgnored: 1, totalCalls: 1 });
+  });
+
+  it('CB-08 slow calls are counted only where their rate is asked for', async () => {
+    const { breaker, clock } = setUp({ window: { duration: 120_000 }, slowCallDuration: 100 });
+    const running = deferred();
+    const call = breaker.execute(() => running.promise);
+    await clock.advance(101);
+    running.resolve('fine');
+    await call;
+
+    expect(breaker.stats().totalSlow).toBe(0);
+  });
+
+  it('OP-06 counts successes and failures together', async () => {
+    const { breaker, call } = setUp({});
+    await call();
+    await call(fail);
+
+    expect(breaker.stats()).toMatchObject({ totalCalls: 2, totalSuccesses: 1, totalFailures: 1 });
+    expect(breaker.stats().lastOpenTime).toBeUndefined();
+  });
 });

@@ -171,4 +171,43 @@ describe('A circuit breaker with keys', () => {
 
     expect(breaker.stats()).toMatchObject({ state: 'open', keys: { notClosed: { a: 'open', b: 'open' } } });
   });
+
+  it('CB-24 a full map is looked through again when the first of its circuits may be idle', async () => {
+    const { breaker, clock, call } = setUp({ failureThreshold: 2, window: { duration: 1_000 }, maxKeys: 3 });
+    for (const key of ['late', 'early', 'middle']) {
+      // A window of 20 slices of 50 ms: failures of one slice leave together.
+      if (key === 'late') await clock.advance(500);
+      await call(key, fail);
+    }
+    await clock.advance(500);
+    await call('late', fail).then(() => call('late'));
+    await call('overflow');
+    await clock.advance(500);
+
+    await call('new', fail);
+    await call('new', fail);
+
+    expect(breaker.stats().keys?.notClosed).toMatchObject({ new: 'open' });
+  });
+
+  it('CB-24 a circuit that is closed by hand makes room', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 1, maxKeys: 1, openDuration: '1h' });
+    await call('a', fail);
+    await call('overflow');
+
+    breaker.close();
+    await call('b', fail);
+
+    expect(breaker.stats().keys?.notClosed).toEqual({ b: 'open' });
+  });
+
+  it('CB-24 a call that is ignored leaves its circuit idle', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 1, maxKeys: 1, ignoreErrors: Error });
+    await call('a', fail);
+    breaker.update({ ignoreErrors: TypeError });
+
+    await call('b', fail);
+
+    expect(breaker.stats().keys?.notClosed).toEqual({ b: 'open' });
+  });
 });
