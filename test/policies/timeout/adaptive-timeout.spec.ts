@@ -89,7 +89,7 @@ describe('AdaptiveTimeout', () => {
   });
 
   it('TO-07 a new estimate is worked out after 32 samples, or after a second', () => {
-    const clock = new SteppedClock();
+    const clock = new SteppedClock(5_000);
     const timeout = new AdaptiveTimeout({ duration: 10_000, minSamples: 1 }, { clock });
     timeout.record(100);
     const first = timeout.current();
@@ -98,9 +98,9 @@ describe('AdaptiveTimeout', () => {
     timeout.record(1_000);
     const after = timeout.current();
     for (let i = 0; i < 31; i++) timeout.record(4_000);
-    clock.time = 999;
+    clock.time = 5_999;
     const early = timeout.current();
-    clock.time = 1_000;
+    clock.time = 6_000;
 
     expect([before, early]).toEqual([first, after]);
     expect(after / 1_500).toBeCloseTo(1, 1);

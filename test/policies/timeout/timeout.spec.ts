@@ -331,7 +331,7 @@ describe('TimeoutPolicy', () => {
     });
   });
 
-  it.each([{ duration: 100 }, { total: 100 }])(
+  it.each([{ duration: 100 }, { total: 100 }, { duration: 100, total: 200 }])(
     'OP-06 with %j what a later guard refuses was no attempt, but a wait that was too long was one',
     async (options) => {
       const { clock, timeout } = setUp(options);
@@ -351,7 +351,7 @@ describe('TimeoutPolicy', () => {
         successfulAttempts: 0,
         failedAttempts: 0,
         timedOutAttempts: 1,
-        timedOutCalls: options.total === undefined ? 0 : 1,
+        timedOutCalls: options.total === 100 ? 1 : 0,
       });
       expect(clock.pending).toBe(0);
     },
@@ -400,6 +400,8 @@ describe('TimeoutPolicy', () => {
       ['timeout', 'search', 'timed-out', { scope: 'total', limitMs: 150, error }],
       ['timeout', 'search', 'cleared', undefined],
     ]);
+    const [, , , { error: first }] = seen[0] as [string, string, string, { error: Error }];
+    expect(first.message).toBe('The attempt took longer than the 100 ms of timeout "search".');
     expect(error).toMatchObject({
       policy: 'search',
       message: 'The whole call took longer than the 150 ms of timeout "search".',
@@ -497,6 +499,15 @@ describe('TimeoutPolicy', () => {
       adaptiveEnabled: false,
       adaptive: undefined,
     });
+  });
+
+  it('TO-07 adaptive: true follows with the defaults', async () => {
+    const { timeout } = setUp({ duration: 1_000, adaptive: true });
+    for (let i = 0; i < 99; i++) await timeout.execute(() => 'fine');
+    const before = timeout.stats().currentTimeoutMs;
+    await timeout.execute(() => 'fine');
+
+    expect([before, timeout.stats().currentTimeoutMs]).toEqual([1_000, 1]);
   });
 
   it('TO-07 a reset forgets the samples', async () => {
