@@ -280,6 +280,7 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
       'hedges',
       'chaosPolicies',
       'draining',
+      'liveFaults',
     ]);
     expect(at(body, 'circuitBreakers', 'payments')).toMatchObject({
       state: 'closed',

@@ -122,7 +122,8 @@ const errorOf = (call: Promise<unknown>) => call.catch((error: unknown) => error
     const client = new Redis(server.url);
     const states: RedisState[] = [];
     const instance = () => {
-      const state = redisState(client, { app: 'shop' });
+      // Long enough for a busy machine while the server runs.
+      const state = redisState(client, { app: 'shop', timeout: '1s' });
       states.push(state);
       return new IdempotencyPolicy('orders', { shared: true }, { fleet: { state, size: 2 } });
     };

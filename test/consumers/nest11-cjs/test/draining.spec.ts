@@ -43,7 +43,7 @@ class WorkController {
 
 @Module({
   imports: [
-    ResilienceModule.forRoot({ draining: { readinessDelay: '1s' } }),
+    ResilienceModule.forRoot({ draining: { readinessDelay: '5s' } }),
     ResilienceHealthModule.register(),
   ],
   controllers: [WorkController],
@@ -94,7 +94,7 @@ describe('draining on Nest 11', () => {
     const after: Answer[] = [];
     let signalled = false;
     const user = async () => {
-      while (after.length < 500) {
+      while (after.length < 150) {
         const sentAfter = signalled;
         const answer = await ask('/work');
         (sentAfter ? after : before).push(answer);
