@@ -3,7 +3,13 @@ import type { Call, Next } from '../../lib/core/call.js';
 import { recomposePipelines } from '../../lib/core/composition.js';
 import { InvalidOptionsError } from '../../lib/core/errors.js';
 import type { Inside } from '../../lib/core/policy.js';
-import { DEFAULT_ORDER, Pipeline, type PipelinePolicy, type PipelineSlot } from '../../lib/pipeline/index.js';
+import {
+  DEFAULT_ORDER,
+  Pipeline,
+  orderProblems,
+  type PipelinePolicy,
+  type PipelineSlot,
+} from '../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../lib/policies/bulkhead/index.js';
 import { ChaosPolicy } from '../../lib/policies/chaos/index.js';
 import { CircuitBreakerPolicy } from '../../lib/policies/circuit-breaker/index.js';
@@ -199,6 +205,37 @@ describe('Pipeline', () => {
     expect(new Pipeline('empty', [], new ManualClock()).describe()).toBe('empty\n  (nothing)');
   });
 
+  it('RT-01 a retry alone is a pipeline', async () => {
+    const clock = new ManualClock();
+    const retry = new RetryPolicy('p', { maxRetries: 2, baseDelay: 0 }, { clock });
+    let attempts = 0;
+
+    const call = new Pipeline('p', [retry], clock).execute(() => {
+      attempts++;
+      throw new Error('down');
+    });
+
+    await expect(call).rejects.toThrow('down');
+    expect(attempts).toBe(3);
+  });
+
+  it.each([false, true])(
+    'FB-05 a fallback answers for attempts that time out (with a retry between: %p)',
+    async (retried) => {
+      const clock = new ManualClock();
+      const policies: PipelinePolicy[] = [
+        new FallbackChain('p', { use: () => 'fallback' }, { clock }),
+        new TimeoutPolicy('p', 100, { clock }),
+      ];
+      if (retried) policies.push(new RetryPolicy('p', { maxRetries: 0 }, { clock }));
+
+      const call = new Pipeline('p', policies, clock).execute(() => new Promise(() => {}));
+      await clock.advance(100);
+
+      expect(await call).toBe('fallback');
+    },
+  );
+
   it('HG-02 a driver hears whether all guards inside it are calm, and of none outside it', async () => {
     const heard: boolean[] = [];
     const calmness = { outer: true, inner: true, other: true };
@@ -247,5 +284,6 @@ describe('Pipeline', () => {
     expect(build).toThrow(InvalidOptionsError);
     expect(build).toThrow(`pipeline "payments": `);
     expect(build).toThrow(message);
+    expect(orderProblems(order, 'here').map(({ option }) => option)).toEqual(['order']);
   });
 });
