@@ -1,0 +1,178 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  IdempotencyConflictError,
+  IdempotencyMismatchError,
+  IdempotencyUnavailableError,
+  InvalidOptionsError,
+} from '../../../lib/core/errors.js';
+import { IdempotencyPolicy, type IdempotencyOptions } from '../../../lib/policies/idempotency/index.js';
+import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
+import { ManualClock } from '../../../lib/testing/index.js';
+import { deferred } from '../deferred.js';
+
+const under = (idempotencyKey: string, ...args: unknown[]) => ({ idempotencyKey, args });
+
+/** Two instances of one application, whose store a test can lose. */
+function setUp(options: IdempotencyOptions = { shared: true }) {
+  const clock = new ManualClock();
+  const world = new MemoryWorld(clock);
+  const [first, second] = ['one', 'two'].map((owner) => {
+    const state = new MemoryState(world, owner);
+    const once = new IdempotencyPolicy('orders', options, { clock, fleet: { state, size: 2 } });
+    return { state, once };
+  }) as [Instance, Instance];
+  return { clock, first, second };
+}
+
+interface Instance {
+  readonly state: MemoryState;
+  readonly once: IdempotencyPolicy;
+}
+
+const failWith = (error: unknown) => () => Promise.reject(error);
+const errorOf = (call: Promise<unknown>) =>
+  call.then(
+    (value) => ({ value }),
+    (error: unknown) => error,
+  );
+
+describe('Idempotency that instances share', () => {
+  it.each([['a receipt'], [undefined], [null], [0], [''], [{ total: 7 }]])(
+    'ID-01 what another instance returned, %p, is replayed',
+    async (value) => {
+      const { first, second } = setUp();
+      await first.once.execute(() => value, under('k1'));
+
+      expect(await second.once.execute(() => 'run again', under('k1'))).toEqual(value);
+      expect(second.once.stats()).toMatchObject({ totalRuns: 0, totalReplays: 1, records: undefined });
+    },
+  );
+
+  it('ID-01 without `shared`, or without a store to share, each instance is alone', async () => {
+    const { first, second } = setUp({});
+    const alone = new IdempotencyPolicy('orders', { shared: true }, { clock: new ManualClock() });
+    await first.once.execute(() => 'first', under('k1'));
+
+    expect(await second.once.execute(() => 'second', under('k1'))).toBe('second');
+    expect(await alone.execute(() => 'third', under('k1'))).toBe('third');
+    expect([first.once.stats().records, alone.stats().records]).toEqual([1, 1]);
+  });
+
+  it('ID-02 ID-03 what runs elsewhere is a conflict, and other arguments a mismatch', async () => {
+    const { first, second } = setUp({ shared: true, lease: '30s' });
+    const work = deferred<string>();
+    const running = first.once.execute(() => work.promise, under('k1', 10));
+
+    expect(await errorOf(second.once.execute(() => 'beside', under('k1', 10)))).toMatchObject({
+      constructor: IdempotencyConflictError,
+      retryAfterMs: 30_000,
+    });
+    work.resolve('receipt');
+    await running;
+    await expect(second.once.execute(() => 'other', under('k1', 11))).rejects.toThrow(
+      IdempotencyMismatchError,
+    );
+  });
+
+  it('ID-04 a failure frees the key for another instance; a declared one is replayed there', async () => {
+    const { first, second } = setUp();
+    await errorOf(first.once.execute(failWith(new Error('declined')), under('k1')));
+    const declaring = setUp({ shared: true, storeErrors: () => true });
+    const declined = Object.assign(new RangeError('declined'), { status: 402 });
+    await errorOf(declaring.first.once.execute(failWith(declined), under('k1')));
+    await errorOf(declaring.first.once.execute(failWith('a string'), under('k2')));
+
+    expect(await second.once.execute(() => 'second', under('k1'))).toBe('second');
+    const replayed = await errorOf(declaring.second.once.execute(() => 'again', under('k1')));
+    expect(replayed).toBeInstanceOf(Error);
+    expect(replayed).toMatchObject({ name: 'RangeError', message: 'declined', status: 402 });
+    expect(await errorOf(declaring.second.once.execute(() => 'again', under('k2')))).toBe('a string');
+  });
+
+  it('ID-06 a run that is alive keeps its lease with the store, however long it takes', async () => {
+    const { clock, first, second } = setUp({ shared: true, lease: '30s' });
+    const slow = deferred<string>();
+    const running = first.once.execute(() => slow.promise, under('k1'));
+    await clock.advance(300_000);
+
+    await expect(second.once.execute(() => 'beside', under('k1'))).rejects.toThrow(IdempotencyConflictError);
+    slow.resolve('receipt');
+    expect(await running).toBe('receipt');
+  });
+
+  it('ID-01 what is too large to be kept is known to have been done', async () => {
+    const { first, second } = setUp();
+    // One byte is for the kind, two are for the quotes of JSON.
+    await first.once.execute(() => 'x'.repeat(64 * 1024 - 3), under('fits'));
+    await first.once.execute(() => 'x'.repeat(64 * 1024 - 2), under('does not'));
+
+    expect(await second.once.execute(() => 'again', under('fits'))).toHaveLength(64 * 1024 - 3);
+    expect(await errorOf(second.once.execute(() => 'again', under('does not')))).toMatchObject({
+      constructor: IdempotencyConflictError,
+      policy: 'orders',
+    });
+  });
+
+  it('while the store is lost nothing begins', async () => {
+    const { first } = setUp();
+    const lost = new Error('connection lost');
+    first.state.once.begin = failWith(lost);
+    let ran = false;
+
+    const refusal = await errorOf(first.once.execute(() => (ran = true), under('k1')));
+
+    expect(refusal).toMatchObject({
+      constructor: IdempotencyUnavailableError,
+      policy: 'orders',
+      cause: lost,
+    });
+    expect(ran).toBe(false);
+  });
+
+  it.each([
+    [4, [250, 750, 1_750, 3_750]],
+    [9, [250, 750, 1_750, 3_750]],
+  ])(
+    'ID-07 what the store did not hear, %d times, it is told again, ever later',
+    async (losses, expected) => {
+      const { clock, first, second } = setUp({ shared: true, lease: '1h' });
+      const complete = first.state.once.complete.bind(first.state.once);
+      const toldAt: number[] = [];
+      first.state.once.complete = (...outcome) => {
+        toldAt.push(clock.now());
+        return toldAt.length <= losses ? Promise.reject(new Error('lost')) : complete(...outcome);
+      };
+
+      expect(await first.once.execute(() => 'receipt', under('k1'))).toBe('receipt');
+      await clock.advance(60_000);
+
+      expect(toldAt).toEqual([0, ...expected]);
+      expect(first.once.stats().totalStoreFailures).toBe(1);
+      expect(clock.pending).toBe(0);
+      const next = await errorOf(second.once.execute(() => 'again', under('k1')));
+      if (losses === 4) expect(next).toEqual({ value: 'receipt' });
+      else expect(next).toBeInstanceOf(IdempotencyConflictError);
+    },
+  );
+
+  it('a codec turns results into text and back', async () => {
+    const codec = {
+      encode: (value: unknown) => (value as Date).toISOString(),
+      decode: (text: string) => new Date(text),
+    };
+    const { first, second } = setUp({ shared: { codec } });
+    await first.once.execute(() => new Date(0), under('k1'));
+
+    expect(await second.once.execute(() => 'again', under('k1'))).toEqual(new Date(0));
+  });
+
+  it.each([{}, { encode: () => '' }, { decode: () => '' }, { encode: 1, decode: () => '' }])(
+    'PL-07 %j is no codec',
+    (codec) => {
+      const build = () => setUp({ shared: { codec: codec as never } });
+
+      expect(build).toThrow(InvalidOptionsError);
+      expect(build).toThrow('"shared.codec" must have the functions "encode" and "decode"');
+    },
+  );
+});
