@@ -238,7 +238,7 @@ describe('FallbackChain', () => {
   });
 
   it('measures how long the method takes that it stands around', async () => {
-    const clock = new ManualClock();
+    const clock = new ManualClock({ now: 1_000 });
     const chain = new FallbackChain('rates', {}, { clock }).register(DEFAULT, () => 'fallback');
 
     const call = new Pipeline('rates', [chain], clock).execute(
@@ -304,6 +304,27 @@ describe('FallbackChain', () => {
     expect(last).toHaveBeenCalledWith('EUR', 'USD', new Error('replica'));
   });
 
+  it('FB-04 around a method, too, a level sees the error of the level before', async () => {
+    const last = jest.fn((..._args: unknown[]) => 'default');
+    const chain = new FallbackChain('rates').register(REPLICA, failWith('replica')).register(DEFAULT, last);
+
+    await new Pipeline('rates', [chain], new ManualClock()).execute(failWith('primary'));
+
+    expect(last).toHaveBeenCalledWith(new Error('replica'));
+  });
+
+  it('FB-01 what the primary answers is not degraded, and nothing says so', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const seen: string[] = [];
+    events.listen(({ type }) => seen.push(type));
+    const chain = new FallbackChain('rates', {}, { clock, events }).register(PRIMARY, () => 'fine');
+    await chain.execute();
+    await clock.advance(0);
+
+    expect([chain.stats().degradedCalls, seen]).toEqual([0, []]);
+  });
+
   it('FB-04 in a chain by itself a level that answers for other errors is passed over', async () => {
     const chain = new FallbackChain('rates')
       .register(PRIMARY, failWith('down'))
@@ -312,6 +333,7 @@ describe('FallbackChain', () => {
       .register(DEFAULT, () => 'default');
 
     expect(await chain.execute()).toMatchObject({ value: 'backup' });
+    expect(chain.stats().levels.replica).toMatchObject({ answered: 0, failed: 0 });
   });
 
   it('FB-04 of handlers that are equally near the first answers', async () => {
@@ -366,7 +388,7 @@ describe('FallbackChain', () => {
   });
 
   it('OP-06 counts calls, and answers, failures, time and the last error of each level', async () => {
-    const clock = new ManualClock();
+    const clock = new ManualClock({ now: 1_000 });
     const after = (ms: number, end: () => unknown) => () =>
       new Promise((resolve, reject) => {
         clock.delay(ms, () => void Promise.resolve().then(end).then(resolve, reject));
@@ -400,7 +422,7 @@ describe('FallbackChain', () => {
   });
 
   it('OP-06 around a method it counts the same', async () => {
-    const clock = new ManualClock();
+    const clock = new ManualClock({ now: 1_000 });
     const chain = new FallbackChain('rates', {}, { clock }).register(DEFAULT, failWith('default'));
     const pipeline = new Pipeline('rates', [chain], clock);
 
