@@ -547,9 +547,10 @@ describe('IdempotencyPolicy', () => {
     await once.execute(() => 'first', under('k1', 'order-1', 'at noon'));
 
     expect(await once.execute(() => 'second', under('k1', 'order-1', 'at night'))).toBe('first');
-    await expect(once.execute(() => 'second', under('k1', 'order-2'))).rejects.toThrow(
-      IdempotencyMismatchError,
-    );
+    await expect(once.execute(() => 'second', under('k1', 'order-2'))).rejects.toMatchObject({
+      constructor: IdempotencyMismatchError,
+      policy: 'orders',
+    });
   });
 
   it('PL-07 refuses options that cannot be, also in an update, which then leaves the old in force', () => {

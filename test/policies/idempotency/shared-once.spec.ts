@@ -155,6 +155,27 @@ describe('Idempotency that instances share', () => {
     },
   );
 
+  it('a reset and an update leave alone what is shared', async () => {
+    const { first, second } = setUp();
+    await first.once.execute(() => 'receipt', under('k1'));
+
+    first.once.reset();
+    first.once.update({ maxRecords: 1 });
+
+    expect(first.once.stats()).toMatchObject({ totalRuns: 0, records: undefined, evicted: undefined });
+    expect(await second.once.execute(() => 'again', under('k1'))).toBe('receipt');
+  });
+
+  it('without an environment it is alone, and works', async () => {
+    const once = new IdempotencyPolicy('orders');
+    await once.execute(() => 'receipt', under('k1'));
+
+    expect(await once.execute(() => 'again', under('k1'))).toBe('receipt');
+    once.update({ ttl: '1m' });
+    once.reset();
+    expect(once.stats()).toMatchObject({ records: 0 });
+  });
+
   it('a codec turns results into text and back', async () => {
     const codec = {
       encode: (value: unknown) => (value as Date).toISOString(),

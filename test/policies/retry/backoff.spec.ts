@@ -72,6 +72,21 @@ describe('backoffDelay', () => {
     }
   });
 
+  it('RT-04 at the cap jitter spreads below it', () => {
+    const atCap = (random: number) =>
+      backoffDelay(
+        { backoff: 'constant', maxDelayMs: 150, jitter: 0.5 },
+        1,
+        1_000,
+        0,
+        undefined,
+        () => random,
+      );
+
+    expect(atCap(0)).toBeCloseTo(50);
+    expect(atCap(JUST_BELOW_ONE)).toBeCloseTo(150);
+  });
+
   it('RT-04 full jitter begins at 0, equal jitter at half', () => {
     const first = (jitter: Jitter) =>
       backoffDelay({ backoff: 'constant', maxDelayMs: 1_000, jitter }, 1, 100, 0, undefined, () => 0);

@@ -104,6 +104,18 @@ describe('RetryBudget', () => {
     expect(budget.stats()).toMatchObject({ totalRequests: 0, maxRetries: 0 });
   });
 
+  it('BU-02 a call at the instant at which a slice begins belongs to it', () => {
+    const clock = new SteppedClock();
+    const budget = new RetryBudget('b', { window: '10s' }, { clock });
+    budget.deposit();
+    clock.time = 1_000;
+    budget.deposit();
+
+    clock.time = 10_000;
+
+    expect(budget.stats().totalRequests).toBe(1);
+  });
+
   it('BU-02 minPerSecond × window is there at once, even with no traffic', () => {
     const budget = new RetryBudget('b', { minPerSecond: 2, window: '10s' }, { clock: new SteppedClock() });
     let taken = 0;
