@@ -474,13 +474,13 @@ describe('BulkheadPolicy', () => {
   it('OP-06 the longest and the mean wait', async () => {
     const { bulkhead, clock, begin } = setUp({ maxConcurrent: 1 });
     const calls = [begin('first'), begin('second'), begin('third'), begin('fourth')];
-    for (const [index, ms] of [30, 60, 0].entries()) {
+    for (const [index, ms] of [90, 10, 0].entries()) {
       await clock.advance(ms);
       await calls[index]?.finish();
     }
     await calls[3]?.finish();
 
-    expect(bulkhead.stats().waited).toEqual({ count: 3, meanMs: 70, maxMs: 90 });
+    expect(bulkhead.stats().waited).toEqual({ count: 3, meanMs: (90 + 100 + 100) / 3, maxMs: 100 });
   });
 
   it('OP-06 who waits is counted over all keys', async () => {
@@ -625,6 +625,76 @@ describe('BulkheadPolicy', () => {
       rejectedBy: { shed: 1, full: 1 },
       queuedByPriority: { NORMAL: 1, LOW: 0, BACKGROUND: 1 },
     });
+  });
+
+  it('OP-06 the longest wait is not the last one', async () => {
+    const clock = new ManualClock({ now: 1_000 });
+    const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 1 }, { clock });
+    for (const ms of [90, 10]) {
+      const method = deferred();
+      const running = bulkhead.execute(() => method.promise);
+      const waiting = bulkhead.execute(() => 'fine');
+      await clock.advance(ms);
+      method.resolve('');
+      await Promise.all([running, waiting]);
+    }
+
+    expect(bulkhead.stats().waited).toEqual({ count: 2, meanMs: 50, maxMs: 90 });
+  });
+
+  it.each([
+    ['the longest waiting first', [Priority.NORMAL, 50, Priority.HIGH], ['2', '1']],
+    ['the longest waiting first, whichever it is', [Priority.HIGH, 50, Priority.NORMAL], ['1', '2']],
+    ['of one instant the higher first', [Priority.NORMAL, 0, Priority.HIGH], ['1', '2']],
+  ] as const)('BH-05 with aging, among equals %s', async (_which, [first, between, second], expected) => {
+    const { clock, started, begin } = setUp({ maxConcurrent: 1, aging: 100 });
+    const running = begin('running');
+    const calls = [begin(String(first), first)];
+    await clock.advance(between);
+    calls.push(begin(String(second), second));
+    await clock.advance(250);
+
+    for (const call of [running, ...calls]) call.resolve('');
+    await clock.advance(0);
+
+    expect(started).toEqual(['running', ...expected]);
+  });
+
+  it('BH-05 a priority may be a function of the call', async () => {
+    const clock = new ManualClock();
+    const priority = ({ args }: CallInfo) => args[0] as Priority;
+    const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 1, priority }, { clock });
+    const hold = (given: Priority) => void bulkhead.execute(() => new Promise(() => {}), { args: [given] });
+    for (const given of [Priority.NORMAL, Priority.LOW, Priority.HIGH]) hold(given);
+
+    expect(bulkhead.stats().queuedByPriority).toMatchObject({ HIGH: 1, LOW: 1 });
+  });
+
+  it('BH-06 a limit may be raised above what waits', async () => {
+    const { bulkhead, begin } = setUp({ maxConcurrent: 1 });
+    begin('running');
+    begin('waiting');
+
+    bulkhead.update({ maxConcurrent: 10 });
+
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 2, queuedCalls: 0 });
+  });
+
+  it('a key whose waiting calls may not start is kept, and so is one that refuses while it runs', async () => {
+    const clock = new ManualClock();
+    const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 1, key: () => 'a' }, { clock });
+    const method = deferred();
+    const running = bulkhead.execute(() => method.promise);
+    void bulkhead.execute(() => 'waiting').catch(() => undefined);
+    bulkhead.update({ shedAbovePercent: { NORMAL: 0 } });
+    await bulkhead.execute(() => 'refused').catch(() => undefined);
+    const whileItRuns = bulkhead.stats();
+    bulkhead.update({ maxConcurrent: 0 });
+    method.resolve('');
+    await running;
+
+    expect(whileItRuns).toMatchObject({ keys: 1, activeCalls: 1, queuedCalls: 1 });
+    expect(bulkhead.stats()).toMatchObject({ keys: 1, activeCalls: 0, queuedCalls: 1 });
   });
 
   it('RT-05 a wait keeps the process alive until it is over', () => {
