@@ -41,8 +41,11 @@ export interface SharedPermits {
     key: StateKey,
     request: { readonly limit: number; readonly want: number; readonly leaseMs: number },
   ): Promise<{ readonly granted: number; readonly held: number }>;
-  /** Keeps what this instance holds for another lease; how many that is, 0 where the lease was lost. */
-  renew(key: StateKey, leaseMs: number): Promise<number>;
+  /**
+   * Keeps what this instance holds, at most `count` of it, for another lease; how many that is, 0 where the lease was
+   * lost. What it held beyond that is free: an answer that never came may have brought more than is known here.
+   */
+  renew(key: StateKey, leaseMs: number, count?: number): Promise<number>;
   /** Gives `count` permits back. */
   release(key: StateKey, count: number): Promise<void>;
 }
@@ -78,6 +81,8 @@ export interface Fleet {
   readonly state: SharedState;
   /** How many there are, as far as is known; 1 where nobody knows. */
   readonly size: number;
+  /** Calls `leave` when this instance leaves the others, before the store is let go. */
+  onLeave?(leave: () => Promise<void>): void;
 }
 
 /**

@@ -10,12 +10,17 @@ const ALIVE_MS = 4 * BEAT_MS;
 export class SharedFleet implements Fleet {
   size = 1;
   private readonly beat = new Beat(() => void this.sayAlive());
+  private readonly leaving: (() => Promise<void>)[] = [];
   private isOver = false;
 
   constructor(
     readonly state: SharedState,
     private readonly clock: Clock,
   ) {}
+
+  onLeave(leave: () => Promise<void>): void {
+    this.leaving.push(leave);
+  }
 
   /** Announces this instance; from now on it does so again and again. */
   async start(): Promise<void> {
@@ -26,6 +31,8 @@ export class SharedFleet implements Fleet {
   async stop(): Promise<void> {
     this.isOver = true;
     this.clock.disarm(this.beat);
+    // What cannot be given back expires.
+    await Promise.allSettled(this.leaving.map((leave) => leave()));
     await this.state.close();
   }
 

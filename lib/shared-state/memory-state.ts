@@ -102,13 +102,13 @@ class MemoryPermits implements SharedPermits {
     return { granted, held: held + granted };
   }
 
-  async renew(key: StateKey, leaseMs: number): Promise<number> {
+  async renew(key: StateKey, leaseMs: number, most = Number.POSITIVE_INFINITY): Promise<number> {
     const now = this.world.nowUs();
     const holders = this.holdersOf(key, now);
-    const own = holders.get(this.owner);
-    if (own === undefined) return 0;
-    holders.set(this.owner, { count: own.count, expiresAt: now + leaseMs * US_PER_MS });
-    return own.count;
+    const count = Math.min(most, holders.get(this.owner)?.count ?? 0);
+    if (count > 0) holders.set(this.owner, { count, expiresAt: now + leaseMs * US_PER_MS });
+    else holders.delete(this.owner);
+    return count;
   }
 
   async release(key: StateKey, count: number): Promise<void> {

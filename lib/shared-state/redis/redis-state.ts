@@ -152,7 +152,8 @@ export class RedisState implements SharedState {
         const [, , granted, held] = await this.call(ACQUIRE, key, [owner, limit, want, us(leaseMs)]);
         return { granted: Number(granted), held: Number(held) };
       },
-      renew: async (key, leaseMs) => Number((await this.call(RENEW, key, [owner, us(leaseMs)]))[2]),
+      renew: async (key, leaseMs, count = Number.MAX_SAFE_INTEGER) =>
+        Number((await this.call(RENEW, key, [owner, us(leaseMs), count]))[2]),
       release: async (key, count) => void (await this.call(RELEASE, key, [owner, count])),
     };
   }

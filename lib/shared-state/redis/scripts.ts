@@ -86,13 +86,14 @@ return {text(now), 'ok', text(granted), text(held + granted)}
 `,
 );
 
-/** ARGV: owner, lease. Answers how many this owner holds. */
+/** ARGV: owner, lease, how many at most. Answers how many this owner holds. */
 export const RENEW = script(
   'renew',
   `${HOLDERS}
 if not own then return {text(now), 'ok', '0'} end
-keep(own.count, now + tonumber(ARGV[4]), own.granted)
-return {text(now), 'ok', text(own.count)}
+local count = math.min(own.count, tonumber(ARGV[5]))
+keep(count, now + tonumber(ARGV[4]), own.granted)
+return {text(now), 'ok', text(count)}
 `,
 );
 
