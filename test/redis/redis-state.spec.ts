@@ -206,7 +206,8 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
     ).toBe('3');
     await driver.run(scripts.RELEASE, key('permits'), [FOREVER, 'back', 'me', 1]);
     await driver.run(scripts.RELEASE, key('permits'), [FOREVER, 'back', 'me', 1]);
-    expect((await driver.run(scripts.RENEW, key('permits'), [FOREVER, 'again', 'me', HOUR_US]))[2]).toBe('4');
+    const renewed = [FOREVER, 'again', 'me', HOUR_US, 4];
+    expect((await driver.run(scripts.RENEW, key('permits'), renewed))[2]).toBe('4');
     const [first, second] = await twice(scripts.BEGIN, 'once', ['print', HOUR_US]);
     expect(first).toBe(second);
     expect((await driver.run(scripts.BEGIN, key('once'), [FOREVER, 'other', 'print', HOUR_US]))[1]).toBe(
@@ -246,6 +247,8 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
     expect(await first.permits.renew(key, 40)).toBe(0);
     await first.permits.release(key, 3);
     expect(await second.permits.renew(key, HOUR_MS)).toBe(2);
+    expect(await second.permits.renew(key, HOUR_MS, 1)).toBe(1);
+    expect((await first.permits.acquire(key, { limit: 4, want: 4, leaseMs: HOUR_MS })).granted).toBe(3);
   });
 
   it('SS-09 a server that forgot the scripts, or everything, is asked all the same', async () => {
