@@ -334,7 +334,8 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
       },
       (cost, now) => {
         this.totalRejected++;
-        return this.refusal(decisionOf(this.algorithm, this.states.get(place), false, cost, now));
+        const decision = decisionOf(this.algorithm, this.states.get(place), false, cost, now);
+        return this.refusal({ ...decision, retryAfterMs: Number.POSITIVE_INFINITY });
       },
       () => this.lines.delete(place),
     );

@@ -849,6 +849,221 @@ describe('RateLimitPolicy', () => {
     limit.reset();
     expect(limit.look()).toMatchObject({ allowed: true, remaining: 2 });
   });
+
+  it('RL-05 who asks at once gets nothing before who waits for more', async () => {
+    const { clock, limit, call } = setUp({ capacity: 2, refillPerSecond: 10, maxWait: '1s' });
+    await call({ cost: 2 });
+    const waiting = call({ cost: 2 });
+    await clock.advance(100);
+
+    expect(limit.decide().allowed).toBe(false);
+    await clock.advance(100);
+    await waiting;
+  });
+
+  it('RL-05 one that is aborted when its turn has come takes nobody else’s place in line', async () => {
+    const { clock, limit, call, startedAt } = setUp({ capacity: 1, refillPerSecond: 10, maxWait: '1s' });
+    const caller = new AbortController();
+    await call();
+    const running = limit
+      .execute(() => new Promise(() => {}), { signal: caller.signal })
+      .catch((error: unknown) => error);
+    const next = call();
+    await clock.advance(100);
+
+    caller.abort('enough');
+
+    expect([await running, limit.stats().waiting]).toEqual(['enough', 1]);
+    await clock.advance(100);
+    await next;
+    expect(startedAt).toEqual([0, 200]);
+  });
+
+  it('RL-05 a line has one timer, and none when all have left it', async () => {
+    const { clock, limit, call } = setUp({ capacity: 1, refillPerSecond: 10, maxWait: '1s' });
+    const caller = new AbortController();
+    await call();
+    const calls = [0, 1, 2].map(() => call({ signal: caller.signal }));
+    const waiting = [limit.stats().waiting, clock.pending];
+
+    caller.abort('enough');
+
+    expect(await Promise.all(calls)).toEqual(['enough', 'enough', 'enough']);
+    expect(waiting).toEqual([3, 1]);
+    expect([limit.stats().waiting, clock.pending]).toEqual([0, 0]);
+  });
+
+  it('RL-06 a refusal of a waiter that can never be served is counted, and says never', async () => {
+    const { limit, call } = setUp({ capacity: 2, refillPerSecond: 10, maxWait: '1s' });
+    await call({ cost: 2 });
+    const waiting = call({ cost: 2 });
+
+    limit.update({ capacity: 1 });
+
+    expect(await waiting).toMatchObject({
+      retryAfterMs: undefined,
+      decision: { allowed: false, limit: 1, retryAfterMs: Number.POSITIVE_INFINITY },
+    });
+    expect(limit.stats()).toMatchObject({ totalAllowed: 1, totalRejected: 1, waiting: 0 });
+  });
+
+  it('RL-07 a known key keeps its place in a full map, and the overflow is a state like others', () => {
+    const { limit } = setUp({ capacity: 2, refillPerSecond: 0, maxKeys: 1 });
+    jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const asked = ['known', 'new', 'known', 'newer', 'newest', 'known'].map((key) => limit.decide(key));
+
+    expect(asked.map(({ allowed, remaining }) => [allowed, remaining])).toEqual([
+      [true, 1],
+      [true, 1],
+      [true, 0],
+      [true, 0],
+      [false, 0],
+      [false, 0],
+    ]);
+  });
+
+  it('RL-07 calls of a known key keep their place in a full map', async () => {
+    const { limit, call } = setUp({ capacity: 2, refillPerSecond: 0, maxKeys: 1 });
+    jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    for (const key of ['known', 'new', 'known']) await call({ key });
+
+    expect([limit.look('known').remaining, limit.look('other').remaining]).toEqual([0, 1]);
+  });
+
+  it('what is given back to a key that has vanished meanwhile brings it not back', async () => {
+    const { clock, limit } = setUp({ capacity: 10, refillPerSecond: 10 });
+    const bulkhead = new BulkheadPolicy('slow', { maxConcurrent: 1, maxWait: '2s' }, { clock });
+    void bulkhead.execute(() => new Promise(() => {}));
+    const refused = new Pipeline('search', [limit, bulkhead], clock)
+      .execute(() => 'fine', { key: 'a' })
+      .catch(() => undefined);
+    await clock.advance(1_500);
+    for (const key of ['b', 'c']) limit.decide(key);
+    const vanished = limit.stats().keys;
+    await clock.advance(500);
+    await refused;
+
+    expect([vanished, limit.stats().keys]).toEqual([2, 2]);
+    expect(limit.stats().totalAllowed).toBe(2);
+  });
+
+  it('PL-08 what is used is as many units under a new rate, however late', async () => {
+    const { clock, limit, call } = setUp({ capacity: 4, refillPerSecond: 10 });
+    await clock.advance(5_000);
+    for (let i = 0; i < 3; i++) await call();
+
+    limit.update({ refillPerSecond: 1 });
+
+    expect(limit.look()).toMatchObject({ remaining: 1, resetMs: 3_000 });
+  });
+
+  it('PL-08 even spacing begins anew at another rate', async () => {
+    const { clock, limit, call, startedAt } = setUp({
+      algorithm: 'leaky-bucket',
+      capacity: 4,
+      leakPerSecond: 1,
+      mode: 'wait',
+    });
+    await call();
+
+    limit.update({ leakPerSecond: 2 });
+    const calls = [call(), call()];
+    await clock.advance(500);
+    await Promise.all(calls);
+
+    expect(startedAt).toEqual([0, 0, 500]);
+  });
+
+  it('RL-03 who looks at even spacing that nobody has used sees one that may go', () => {
+    const { limit } = setUp({ algorithm: 'leaky-bucket', capacity: 4, leakPerSecond: 1, mode: 'wait' });
+
+    expect(limit.look()).toMatchObject({ allowed: true, remaining: 1, retryAfterMs: 0 });
+  });
+
+  it.each<[RateLimitOptions, string]>([
+    [{ capacity: 5, refillPerSecond: 10 }, 'token-bucket: 5, 10/s'],
+    [{ limit: 5, window: '2s', key: () => 'a' }, 'sliding-window: 5 in 2 s per key'],
+    [
+      { algorithm: 'leaky-bucket', leakPerSecond: 2, maxWait: '1s' },
+      'leaky-bucket: 1000, 2/s, waits up to 1 s',
+    ],
+  ])('%j reads "%s"', (options, text) => {
+    expect(setUp(options).limit.describe()).toBe(text);
+  });
+
+  it('without an environment it keeps to the clock of the process, and shares nothing', async () => {
+    const limit = new RateLimitPolicy('search', { capacity: 1, refillPerSecond: 0, shared: false });
+
+    expect(await limit.execute(() => 'fine')).toBe('fine');
+    await expect(limit.execute(() => 'fine')).rejects.toThrow(RateLimitExceededError);
+  });
+
+  it('shared where there is nothing to share it by, and not shared where there is, it is its own', () => {
+    const clock = new ManualClock();
+    const fleet = { state: new MemoryState(new MemoryWorld(clock), 'one'), size: 2 };
+    const burst: RateLimitOptions = { capacity: 2, refillPerSecond: 1 };
+    const alone = new RateLimitPolicy('search', { ...burst, shared: true }, { clock });
+    const own = new RateLimitPolicy('search', burst, { clock, fleet });
+
+    expect([alone, own].map((limit) => limit.decide().remaining)).toEqual([1, 1]);
+    expect([alone, own].map((limit) => limit.stats().keys)).toEqual([1, 1]);
+  });
+
+  it('shared without more, the store is asked for each call', async () => {
+    const clock = new ManualClock();
+    const fleet = { state: new MemoryState(new MemoryWorld(clock), 'one'), size: 1 };
+    const ask = jest.spyOn(fleet.state, 'take');
+    const limit = new RateLimitPolicy('search', { shared: true }, { clock, fleet });
+
+    for (let i = 0; i < 3; i++) await limit.execute(() => 'fine');
+
+    expect(ask).toHaveBeenCalledTimes(3);
+    ask.mockRejectedValueOnce(new Error('lost'));
+    expect(await limit.acquire()).toMatchObject({ allowed: true, remaining: 999 });
+  });
+
+  it('RL-02 units that were lent and not used go to the next call', async () => {
+    const clock = new ManualClock();
+    const fleet = { state: new MemoryState(new MemoryWorld(clock), 'one'), size: 1 };
+    const limit = new RateLimitPolicy(
+      'search',
+      { capacity: 80, refillPerSecond: 100, shared: { mode: 'leased' } },
+      { clock, fleet },
+    );
+    const bulkhead = new BulkheadPolicy('slow', { maxConcurrent: 1, maxQueue: 0 }, { clock });
+    void bulkhead.execute(() => new Promise(() => {}));
+    const ask = jest.spyOn(fleet.state, 'take');
+    const pipeline = new Pipeline('search', [limit, bulkhead], clock);
+
+    // Two are lent at a time.
+    for (let i = 0; i < 4; i++) await pipeline.execute(() => 'fine').catch(() => undefined);
+
+    expect(ask).toHaveBeenCalledTimes(1);
+    expect(limit.stats()).toMatchObject({ totalAllowed: 0, totalRejected: 0 });
+  });
+
+  it('RL-05 of a shared limit a wait that is too long is refused at once, as soon as the answer is known', async () => {
+    const clock = new ManualClock();
+    const fleet = { state: new MemoryState(new MemoryWorld(clock), 'one'), size: 1 };
+    const limit = new RateLimitPolicy(
+      'search',
+      { capacity: 8, refillPerSecond: 1, maxWait: 1_000, shared: { mode: 'leased' } },
+      { clock, fleet },
+    );
+    for (let i = 0; i < 8; i++) await limit.execute(() => 'fine');
+    const call = (cost: number) =>
+      limit.execute(() => clock.now(), { cost }).catch((error: unknown) => error);
+
+    // The first asks; what it hears is known to the second.
+    expect(await call(2)).toMatchObject({ retryAfterMs: 2_000, decision: { allowed: false } });
+    expect(await call(1)).toBeInstanceOf(RateLimitExceededError);
+    limit.update({ maxWait: 2_000 });
+    const waited = call(2);
+    await clock.advance(2_000);
+
+    expect(await waited).toBe(2_000);
+    expect(limit.stats()).toMatchObject({ totalAllowed: 9, totalRejected: 2 });
+  });
 });
 
 describe('a limiter without a policy', () => {
@@ -999,5 +1214,7 @@ describe('a limiter without a policy', () => {
       bucket.waitMs(fullAt, 3, 1_000, 2),
       bucket.waitMs(fullAt, 2, 1_000),
     ]).toEqual([100, 300, 0]);
+    // Full again long ago.
+    expect(bucket.waitMs(fullAt, 3, 9_000, 4)).toBe(200);
   });
 });
