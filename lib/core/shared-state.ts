@@ -69,6 +69,86 @@ export interface SharedCache {
   put(key: StateKey, value: string, ttlMs: number): Promise<void>;
 }
 
+/** Whose word opens a circuit for all instances: that of several, or of any. */
+export type CircuitScope = 'quorum' | 'any';
+
+/** What an instance says of a circuit. */
+export interface CircuitReport {
+  /** The version that it knows; what is said under an older one counts for nothing. */
+  readonly version: number;
+  /** Within its window. */
+  readonly calls: number;
+  readonly failures: number;
+  /** Whether its own circuit has opened by what it saw itself. */
+  readonly vote: boolean;
+  /** An operator closes the circuit for all. */
+  readonly close: boolean;
+  /** For how long it speaks. */
+  readonly ttlMs: number;
+  readonly scope: CircuitScope;
+  /** How many instances there are, as far as it knows. */
+  readonly size: number;
+  /** Failures per 100 calls of all instances together that open it; `undefined` where only votes do. */
+  readonly failureRatePercent: number | undefined;
+  readonly minimumCalls: number;
+  /** For how long, if it opens now. */
+  readonly openMs: number;
+}
+
+/** The circuit of all instances. */
+export interface CircuitView {
+  /** Rises with each change. */
+  readonly version: number;
+  readonly open: boolean;
+  /** Until probes may run; 0 or less where they may, and where it is closed. */
+  readonly leftMs: number;
+  /** How often it has opened in a row. */
+  readonly openings: number;
+  /** How long ago it closed; `undefined` where it has never been open. */
+  readonly closedForMs: number | undefined;
+  /** The store knew nothing of this circuit: whoever remembers knows better. */
+  readonly fresh: boolean;
+}
+
+/** A question for a probe's permit. */
+export interface CircuitProbeRequest {
+  readonly version: number;
+  /** Names the probe. */
+  readonly probe: string;
+  /** Probes at most at the same time. */
+  readonly limit: number;
+  /** Probes at most, with those that have ended; 0 where only those at the same time count. */
+  readonly results: number;
+  /** When the permit ends by itself. */
+  readonly ttlMs: number;
+}
+
+/** How a probe ended, and by which rule that decides. */
+export interface CircuitProbeResult {
+  readonly version: number;
+  readonly probe: string;
+  /** `undefined` where it counts as nothing. */
+  readonly outcome: { readonly failed: boolean; readonly slow: boolean } | undefined;
+  /** Successes that close it, where `results` is 0. */
+  readonly successThreshold: number;
+  readonly results: number;
+  readonly failureRatePercent: number | undefined;
+  readonly slowCallRatePercent: number | undefined;
+  readonly scope: CircuitScope;
+  readonly size: number;
+  readonly openMs: number;
+}
+
+/** Circuits that instances open and close together. */
+export interface SharedCircuits {
+  /** Says what this instance sees, and hears how things are for all. */
+  sync(key: StateKey, report: CircuitReport): Promise<CircuitView>;
+  /** Asks for one of the fleet's half-open probes. */
+  probe(key: StateKey, request: CircuitProbeRequest): Promise<CircuitView & { readonly granted: boolean }>;
+  /** Ends a probe. Under an older version, or a second time, it changes nothing. */
+  settle(key: StateKey, result: CircuitProbeResult): Promise<CircuitView>;
+}
+
 /** How many instances there are. */
 export interface SharedPresence {
   /** Says that this instance is alive for `ttlMs`; how many are. */
@@ -98,6 +178,7 @@ export interface SharedState {
   take(key: StateKey, request: TakeRequest, remainingMs?: number): Promise<TakeAnswer>;
   readonly permits: SharedPermits;
   readonly once: SharedOnce;
+  readonly circuit: SharedCircuits;
   readonly cache: SharedCache;
   readonly presence: SharedPresence;
   /** Lets go of what this instance holds. A client that was given is not closed. */

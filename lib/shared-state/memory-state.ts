@@ -1,6 +1,11 @@
 import type { Clock } from '../core/clock.js';
 import type {
+  CircuitReport,
+  CircuitView,
+  CircuitProbeRequest,
+  CircuitProbeResult,
   SharedCache,
+  SharedCircuits,
   SharedOnce,
   SharedOnceBegin,
   SharedPermits,
@@ -10,6 +15,7 @@ import type {
   TakeAnswer,
   TakeRequest,
 } from '../core/shared-state.js';
+import { FleetCircuit } from './fleet-circuit.js';
 import { grantUnits } from './gcra.js';
 
 const US_PER_MS = 1_000;
@@ -30,6 +36,7 @@ export class MemoryWorld {
   readonly fullAt = new Map<string, number>();
   readonly holders = new Map<string, Map<string, Expiring & { readonly count: number }>>();
   readonly records = new Map<string, OnceRecord>();
+  readonly circuits = new Map<string, FleetCircuit>();
   readonly values = new Map<string, Expiring & { readonly value: string; readonly putAt: number }>();
   readonly instances = new Map<string, Expiring>();
   lastFence = 0;
@@ -53,6 +60,7 @@ export class MemoryWorld {
 export class MemoryState implements SharedState {
   readonly permits: SharedPermits;
   readonly once: SharedOnce;
+  readonly circuit: SharedCircuits;
   readonly cache: SharedCache;
   readonly presence: SharedPresence;
 
@@ -63,6 +71,7 @@ export class MemoryState implements SharedState {
   ) {
     this.permits = new MemoryPermits(world, owner);
     this.once = new MemoryOnce(world);
+    this.circuit = new MemoryCircuits(world, owner);
     this.cache = new MemoryCache(world);
     this.presence = new MemoryPresence(world, owner);
   }
@@ -177,6 +186,32 @@ class MemoryOnce implements SharedOnce {
 
   private drop(key: StateKey, fence: number): void {
     if (this.own(key, fence) !== undefined) this.world.records.delete(nameOf(key));
+  }
+}
+
+class MemoryCircuits implements SharedCircuits {
+  constructor(
+    private readonly world: MemoryWorld,
+    private readonly owner: string,
+  ) {}
+
+  async sync(key: StateKey, report: CircuitReport): Promise<CircuitView> {
+    return this.of(key).sync(this.owner, report, this.world.nowUs());
+  }
+
+  async probe(key: StateKey, request: CircuitProbeRequest): Promise<CircuitView & { granted: boolean }> {
+    return this.of(key).probe(request, this.world.nowUs());
+  }
+
+  async settle(key: StateKey, result: CircuitProbeResult): Promise<CircuitView> {
+    return this.of(key).settle(this.owner, result, this.world.nowUs());
+  }
+
+  private of(key: StateKey): FleetCircuit {
+    const name = nameOf(key);
+    const circuit = this.world.circuits.get(name) ?? new FleetCircuit();
+    this.world.circuits.set(name, circuit);
+    return circuit;
   }
 }
 

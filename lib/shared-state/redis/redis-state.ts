@@ -3,7 +3,9 @@ import type { Clock, RandomSource } from '../../core/clock.js';
 import { parseDuration, type Duration } from '../../core/duration.js';
 import { describeValue } from '../../core/option-form.js';
 import type {
+  CircuitView,
   SharedCache,
+  SharedCircuits,
   SharedOnce,
   SharedOnceBegin,
   SharedPermits,
@@ -34,9 +36,12 @@ import {
   GET,
   LEAVE,
   PRESENT,
+  PROBE,
   PUT,
   RELEASE,
   RENEW,
+  SETTLE,
+  SYNC,
   TAKE,
 } from './scripts.js';
 import { ServerClock } from './server-clock.js';
@@ -77,6 +82,7 @@ export function redisState(client: IoredisLike | NodeRedisLike, options: RedisSt
 export class RedisState implements SharedState {
   readonly permits: SharedPermits;
   readonly once: SharedOnce;
+  readonly circuit: SharedCircuits;
   readonly cache: SharedCache;
   readonly presence: SharedPresence;
   /** Which instance this is. */
@@ -108,6 +114,7 @@ export class RedisState implements SharedState {
     );
     this.permits = this.createPermits();
     this.once = this.createOnce();
+    this.circuit = this.createCircuits();
     this.cache = this.createCache();
     this.presence = {
       beat: async (ttlMs) => Number((await this.call(PRESENT, NO_SUBJECT, [this.owner, us(ttlMs)]))[2]),
@@ -169,6 +176,30 @@ export class RedisState implements SharedState {
     };
   }
 
+  private createCircuits(): SharedCircuits {
+    const { owner } = this;
+    return {
+      sync: async (key, report) => {
+        const { version, calls, failures, vote, close, ttlMs, scope, size } = report;
+        const rate = report.failureRatePercent ?? '';
+        const own = [owner, calls, failures, flag(vote), flag(close), us(ttlMs)];
+        const rule = [scope, size, rate, report.minimumCalls, us(report.openMs)];
+        return readView(await this.call(SYNC, key, [version, ...own, ...rule]));
+      },
+      probe: async (key, { version, probe, limit, results, ttlMs }) => {
+        const reply = await this.call(PROBE, key, [version, probe, limit, results, us(ttlMs)]);
+        return { ...readView(reply), granted: reply[8] === '1' };
+      },
+      settle: async (key, result) => {
+        const { version, probe, outcome, successThreshold, results, scope, size, openMs } = result;
+        const ended = outcome === undefined ? '-' : `${flag(outcome.failed)}${flag(outcome.slow)}`;
+        const rates = [result.failureRatePercent ?? '', result.slowCallRatePercent ?? ''];
+        const rule = [successThreshold, results, ...rates, scope, size, us(openMs)];
+        return readView(await this.call(SETTLE, key, [version, owner, probe, ended, ...rule]));
+      },
+    };
+  }
+
   private createCache(): SharedCache {
     return {
       get: async (key) => {
@@ -224,6 +255,21 @@ function readBegin(reply: ScriptReply): SharedOnceBegin {
     default:
       return { kind: 'mismatch' };
   }
+}
+
+function readView([, , version, open, leftUs, openings, closedForUs, fresh]: ScriptReply): CircuitView {
+  return {
+    version: Number(version),
+    open: open === '1',
+    leftMs: Number(leftUs) / US_PER_MS,
+    openings: Number(openings),
+    closedForMs: closedForUs === '' ? undefined : Number(closedForUs) / US_PER_MS,
+    fresh: fresh === '1',
+  };
+}
+
+function flag(value: boolean): '0' | '1' {
+  return value ? '1' : '0';
 }
 
 function us(ms: number): number {

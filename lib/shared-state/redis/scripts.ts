@@ -197,3 +197,158 @@ redis.call('ZREM', KEYS[1], ARGV[3])
 return {text(now), 'ok'}
 `,
 );
+
+// A circuit of all instances: the same rules as FleetCircuit in memory. Kept: a hash of v(ersion), s(tate: c or o),
+// r (probes from), n (openings), c(losed at), g(ood), b(ad), w (slow) probes; `o:owner` = `calls|failures|vote|expiry`,
+// `p:probe` = its expiry, `x:owner` where a probe of the owner failed. ARGV[3] is the version that the caller knows.
+const CIRCUIT = `
+local kept, reports, size, failing, probes, out = {}, {}, 0, 0, {}, 0
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local field, value = all[i], all[i + 1]
+  local kind = string.sub(field, 1, 2)
+  if kind == 'o:' then
+    local calls, failures, vote, expiry = string.match(value, '^(%d+)|(%d+)|(%d)|(%d+)$')
+    if tonumber(expiry) > now then
+      reports[field] = { tonumber(calls), tonumber(failures), vote == '1' }
+      size = size + 1
+    else
+      redis.call('HDEL', KEYS[1], field)
+    end
+  elseif kind == 'p:' then
+    if tonumber(value) > now then
+      probes[field] = true
+      out = out + 1
+    else
+      redis.call('HDEL', KEYS[1], field)
+    end
+  elseif kind == 'x:' then
+    failing = failing + 1
+  else
+    kept[field] = value
+  end
+end
+local version = tonumber(kept.v or '0')
+local open, from, openings, closed = kept.s == 'o', tonumber(kept.r or '0'), tonumber(kept.n or '0'), kept.c
+local good, bad, slow = tonumber(kept.g or '0'), tonumber(kept.b or '0'), tonumber(kept.w or '0')
+local fresh = '0'
+local function begin(state)
+  version = math.max(now, version + 1)
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'v', text(version), 's', state, 'r', text(from), 'n', text(openings))
+  if closed then redis.call('HSET', KEYS[1], 'c', closed) end
+end
+local function opens(us)
+  open, openings, from = true, openings + 1, now + us
+  begin('o')
+end
+local function closes()
+  open, openings, closed = false, 0, text(now)
+  begin('c')
+end
+local function quorum(scope, instances)
+  instances = math.max(instances, size)
+  if scope == 'any' or instances <= 1 then return 1 end
+  return math.max(2, math.ceil(instances / 3))
+end
+local function view(granted)
+  local left = 0
+  if open then left = from - now end
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    redis.call('PEXPIRE', KEYS[1], px(math.max(0, left)) + 120000)
+  end
+  return {text(now), 'ok', text(version), open and '1' or '0', text(left), text(openings),
+    closed and text(now - tonumber(closed)) or '', fresh, granted or '0'}
+end
+`;
+
+/** ARGV: version, owner, calls, failures, vote, close, time to live, scope, instances, failure rate or '', minimum, open. */
+export const SYNC = script(
+  'sync',
+  `${CIRCUIT}
+if version == 0 then
+  version, fresh = now, '1'
+  redis.call('HSET', KEYS[1], 'v', text(version), 's', 'c')
+end
+if tonumber(ARGV[3]) ~= version then return view() end
+if ARGV[8] == '1' and open then
+  closes()
+  return view()
+end
+local mine = 'o:' .. ARGV[4]
+if not reports[mine] then size = size + 1 end
+reports[mine] = { tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1' }
+redis.call('HSET', KEYS[1], mine, table.concat({ARGV[5], ARGV[6], ARGV[7], text(now + tonumber(ARGV[9]))}, '|'))
+if not open then
+  local votes, calls, failures, most = 0, 0, 0, 0
+  for _, report in pairs(reports) do
+    if report[3] then votes = votes + 1 end
+    calls, failures, most = calls + report[1], failures + report[2], math.max(most, report[2])
+  end
+  local rate = tonumber(ARGV[12])
+  if votes >= quorum(ARGV[10], tonumber(ARGV[11])) then
+    opens(tonumber(ARGV[14]))
+  elseif rate and calls > 0 and calls >= tonumber(ARGV[13]) and failures * 100 >= rate * calls and most * 2 <= failures then
+    opens(tonumber(ARGV[14]))
+  end
+end
+return view()
+`,
+);
+
+/** ARGV: version, probe, limit, results, time to live. */
+export const PROBE = script(
+  'probe',
+  `${CIRCUIT}
+local mine, limit, results = 'p:' .. ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+if probes[mine] then return view('1') end
+if not open or now < from or tonumber(ARGV[3]) ~= version then return view() end
+if out >= limit or (results > 0 and out + good + bad >= results) then return view() end
+redis.call('HSET', KEYS[1], mine, text(now + tonumber(ARGV[7])))
+return view('1')
+`,
+);
+
+/** ARGV: version, owner, probe, outcome (- or failed and slow as 0 or 1), successes, results, failure rate or '', slow rate or '', scope, instances, open. */
+export const SETTLE = script(
+  'settle',
+  `${CIRCUIT}
+local mine = 'p:' .. ARGV[5]
+if tonumber(ARGV[3]) ~= version or not open or not probes[mine] then return view() end
+redis.call('HDEL', KEYS[1], mine)
+if ARGV[6] == '-' then return view() end
+local failed = string.sub(ARGV[6], 1, 1) == '1'
+if failed then
+  bad = bad + 1
+  failing = failing + redis.call('HSETNX', KEYS[1], 'x:' .. ARGV[4], '1')
+else
+  good = good + 1
+end
+if string.sub(ARGV[6], 2, 2) == '1' then slow = slow + 1 end
+local enough = failing >= quorum(ARGV[11], tonumber(ARGV[12]))
+local results, recorded = tonumber(ARGV[8]), good + bad
+if results == 0 then
+  if failed and enough then
+    opens(tonumber(ARGV[13]))
+  elseif good >= tonumber(ARGV[7]) then
+    closes()
+  end
+elseif recorded >= results then
+  local rate, slowRate = tonumber(ARGV[9]), tonumber(ARGV[10])
+  local broken = bad > 0
+  if rate then broken = bad * 100 >= rate * recorded end
+  local sluggish = slowRate and slow * 100 >= slowRate * recorded
+  if (broken and enough) or (sluggish and not broken) then
+    opens(tonumber(ARGV[13]))
+  elseif broken then
+    bad, slow = 0, 0
+  else
+    closes()
+  end
+end
+if open and tonumber(ARGV[3]) == version then
+  redis.call('HSET', KEYS[1], 'g', text(good), 'b', text(bad), 'w', text(slow))
+end
+return view()
+`,
+);
