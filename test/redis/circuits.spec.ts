@@ -39,75 +39,69 @@ describeWithRedis('circuits of all instances on a real server', () => {
   });
 
   it('SS-05 the same operations get the same answers as from memory, which says what is meant', async () => {
-    const instance = fc.integer({ min: 0, max: 3 });
-    const rate = fc.constantFrom(undefined, 50);
-    const openMs = fc.constantFrom(0, 0, 0, HOUR_MS);
-    const scope = fc.constantFrom('quorum' as const, 'quorum' as const, 'any' as const);
-    const report = fc.record({
-      calls: fc.integer({ min: 0, max: 20 }),
-      failures: fc.integer({ min: 0, max: 20 }),
-      vote: fc.boolean(),
-      close: fc.integer({ min: 0, max: 9 }).map((one) => one === 0),
-      ttlMs: fc.constant(HOUR_MS),
-      scope,
-      size: fc.integer({ min: 1, max: 8 }),
-      failureRatePercent: rate,
-      minimumCalls: fc.integer({ min: 0, max: 30 }),
-      openMs,
-    });
-    const request = fc.record({
-      limit: fc.integer({ min: 1, max: 3 }),
-      results: fc.constantFrom(0, 0, 4),
-      ttlMs: fc.constant(HOUR_MS),
-    });
     const rule = fc.record({
-      outcome: fc.option(fc.record({ failed: fc.boolean(), slow: fc.boolean() }), { nil: undefined }),
+      scope: fc.constantFrom('quorum' as const, 'quorum' as const, 'any' as const),
+      size: fc.integer({ min: 1, max: 5 }),
       successThreshold: fc.integer({ min: 1, max: 3 }),
-      results: fc.constantFrom(0, 0, 4),
-      failureRatePercent: rate,
-      slowCallRatePercent: rate,
-      scope,
-      size: fc.integer({ min: 1, max: 8 }),
-      openMs,
+      limit: fc.integer({ min: 1, max: 4 }),
+      results: fc.constantFrom(0, 3, 4),
+      failureRatePercent: fc.constantFrom(undefined, 50),
+      slowCallRatePercent: fc.constantFrom(undefined, 60),
+      minimumCalls: fc.integer({ min: 0, max: 9 }),
+      openMs: fc.constantFrom(0, 0, 0, HOUR_MS),
     });
+    type Rule = typeof rule extends fc.Arbitrary<infer T> ? T : never;
     /** What each instance knows, of one store. */
     interface Side {
       readonly states: readonly SharedState[];
       readonly versions: number[];
-      readonly probes: string[];
+      readonly probes: { readonly probe: string; readonly by: number; readonly version: number }[];
     }
-    type Step = (side: Side) => Promise<CircuitView>;
+    type Step = (side: Side, rule: Rule) => Promise<CircuitView>;
     const at = (side: Side, i: number) => (side.states[i] as SharedState).circuit;
+    const instance = fc.integer({ min: 0, max: 3 });
+    const seen = fc.record({
+      calls: fc.integer({ min: 0, max: 6 }),
+      failures: fc.integer({ min: 0, max: 3 }),
+      vote: fc.boolean(),
+      close: fc.integer({ min: 0, max: 19 }).map((one) => one === 0),
+      ttlMs: fc.constant(HOUR_MS),
+    });
+    const often = (one: number) => (one === 0 ? undefined : { failed: one % 3 === 0, slow: one % 5 === 0 });
+    const outcome = fc.integer({ min: 0, max: 15 }).map(often);
     const step: fc.Arbitrary<[string, Step]> = fc.oneof(
-      fc.tuple(instance, report).map(([i, given]): [string, Step] => [
+      fc.tuple(instance, seen).map(([i, given]): [string, Step] => [
         `${i} says ${JSON.stringify(given)}`,
-        async (side) => {
-          const view = await at(side, i).sync(KEY, { ...given, version: side.versions[i] ?? 0 });
+        async (side, by) => {
+          const view = await at(side, i).sync(KEY, { ...by, ...given, version: side.versions[i] ?? 0 });
           side.versions[i] = view.version;
           return view;
         },
       ]),
-      fc.tuple(instance, request).map(([i, given]): [string, Step] => [
-        `${i} asks for a probe ${JSON.stringify(given)}`,
-        async (side) => {
-          const probe = `${i}:${side.probes.length}`;
+      instance.map((i): [string, Step] => [
+        `${i} asks for a probe`,
+        async (side, { limit, results }) => {
           const version = side.versions[i] ?? 0;
-          const view = await at(side, i).probe(KEY, { ...given, version, probe });
-          if (view.granted) side.probes.push(probe);
+          const probe = `${i}:${side.probes.length}`;
+          const request = { version, probe, limit, results, ttlMs: HOUR_MS };
+          const view = await at(side, i).probe(KEY, request);
+          if (view.granted) side.probes.unshift({ probe, by: i, version });
           return view;
         },
       ]),
-      fc.tuple(instance, fc.integer({ min: 0, max: 5 }), rule).map(([i, which, given]): [string, Step] => [
-        `${i} ends probe ${which} ${JSON.stringify(given)}`,
-        (side) => {
-          const probe = side.probes[which] ?? 'none';
-          return at(side, i).settle(KEY, { ...given, version: side.versions[i] ?? 0, probe });
+      fc.tuple(fc.integer({ min: 0, max: 3 }), outcome).map(([which, ended]): [string, Step] => [
+        `probe ${which} ends ${JSON.stringify(ended)}`,
+        async (side, by) => {
+          const { probe, by: i, version } = side.probes[which] ?? { probe: 'none', by: 0, version: 1 };
+          const view = await at(side, i).settle(KEY, { ...by, outcome: ended, version, probe });
+          side.versions[i] = view.version;
+          return view;
         },
       ]),
     );
 
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      fc.asyncProperty(rule, fc.array(step, { minLength: 20, maxLength: 80 }), async (by, steps) => {
         app = `test-${randomUUID()}`;
         const world = new MemoryWorld(new ManualClock());
         const instances = [0, 1, 2, 3];
@@ -123,10 +117,10 @@ describeWithRedis('circuits of all instances on a real server', () => {
         };
         let last = 0;
         for (const [title, run] of steps) {
-          const view = await run(redis);
+          const view = await run(redis, by);
           expect(view.version).toBeGreaterThanOrEqual(last);
           last = view.version;
-          expect([title, readable(view)]).toEqual([title, readable(await run(memory))]);
+          expect([title, readable(view)]).toEqual([title, readable(await run(memory, by))]);
         }
       }),
       { numRuns: 150 },
