@@ -36,6 +36,17 @@ export interface BulkheadOptions {
   readonly aging?: Duration;
   /** Slots of its own for each key. */
   readonly key?: (call: CallInfo) => string | undefined;
+  /**
+   * Whether `maxConcurrent` is the limit of all instances of the application together, through
+   * `forRoot({ sharedState })`. Without a shared store it is this instance's own. Default false.
+   */
+  readonly shared?: boolean | SharedBulkheadOptions;
+}
+
+/** How instances share a bulkhead. @publicApi */
+export interface SharedBulkheadOptions {
+  /** For how long permits are borrowed, and what an instance that has died keeps them for. At least 1 s. Default 5 s. */
+  readonly lease?: Duration;
 }
 
 /** The options as the bulkhead uses them. */
@@ -48,15 +59,26 @@ export interface BulkheadSettings {
   readonly shedding: Readonly<Partial<Record<Priority, number>>> | undefined;
   readonly agingMs: number | undefined;
   readonly key: ((call: Call) => string | undefined) | undefined;
+  /** For how long permits of a shared limit are borrowed. */
+  readonly leaseMs: number | undefined;
 }
 
-interface Resolved extends Omit<BulkheadOptions, 'maxWait' | 'aging'> {
+interface Resolved extends Omit<BulkheadOptions, 'maxWait' | 'aging' | 'shared'> {
+  readonly shared: boolean | { readonly lease: number };
   readonly maxConcurrent: number;
   readonly maxQueue: number;
   readonly maxWait: number;
   readonly priority: Priority | ((call: CallInfo) => Priority);
   readonly aging?: number;
 }
+
+const sharedTable = defineOptions<SharedBulkheadOptions, { readonly lease: number }>({
+  name: 'lease',
+  kind: 'duration',
+  min: 1_000,
+  default: '5s',
+  sentence: 'For how long permits are borrowed.',
+});
 
 /** The options of a bulkhead, for validation and documentation. */
 export const bulkheadTable = defineOptions<BulkheadOptions, Resolved>(
@@ -93,6 +115,13 @@ export const bulkheadTable = defineOptions<BulkheadOptions, Resolved>(
     sentence: 'A waiting call counts as one priority higher for each such time that it has waited.',
   },
   { name: 'key', kind: 'function', optional: true, sentence: 'Slots of its own for each key.' },
+  {
+    name: 'shared',
+    kind: 'boolean',
+    or: [{ kind: 'object', fields: sharedTable }],
+    default: false,
+    sentence: 'Whether `maxConcurrent` is the limit of all instances together.',
+  },
 );
 
 /** Everything that is wrong with the options. */
@@ -116,5 +145,11 @@ export function bulkheadSettings(options: BulkheadOptions, where: string): Bulkh
       ),
     agingMs: given.aging,
     key: given.key,
+    leaseMs: leaseMsOf(given.shared),
   };
+}
+
+function leaseMsOf(shared: Resolved['shared']): number | undefined {
+  if (shared === false) return undefined;
+  return shared === true ? resolveOptions(sharedTable, {}).lease : shared.lease;
 }

@@ -1,7 +1,13 @@
 import { Priority, type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
-import { announce, buildRejection, clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import {
+  announce,
+  buildRejection,
+  clockOf,
+  randomOf,
+  type PolicyEnvironment,
+} from '../../core/environment.js';
 import { BulkheadFullError } from '../../core/errors.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
@@ -15,6 +21,7 @@ import {
   type BulkheadOptions,
   type BulkheadSettings,
 } from './bulkhead.options.js';
+import { BorrowedPermits } from './shared-permits.js';
 import { Slots, type RefusalReason, type SlotsObserver } from './slots.js';
 
 /** The numbers of a bulkhead. @publicApi */
@@ -38,8 +45,13 @@ export interface BulkheadStats {
   readonly waited: { readonly count: number; readonly meanMs: number; readonly maxMs: number };
   /** Of the calls whose run was timed: how many and how long on average. Never includes the wait. */
   readonly executed: { readonly count: number; readonly meanMs: number };
-  /** With `key`: how many keys have calls at the moment. */
+  /** With `key`: how many keys have calls (or permits of a shared limit) at the moment. */
   readonly keys?: number;
+  /**
+   * Of a limit that instances share: permits that this one holds, and whether it lives on them or, while the store is
+   * lost, on its share.
+   */
+  readonly shared?: { readonly held: number; readonly source: 'store' | 'local-share' };
 }
 
 /**
@@ -61,6 +73,8 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
   private readonly clock: Clock;
   private readonly slots: Slots;
   private readonly keyed = new Map<string, Slots>();
+  /** Whether this instance has left those that share limits. */
+  private hasLeft = false;
   /** The frame of `execute`. */
   private alone: Next | undefined;
   private settings: BulkheadSettings;
@@ -78,6 +92,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     this.settings = bulkheadSettings(options, `bulkhead "${name}"`);
     this.clock = clockOf(environment);
     this.slots = new Slots(this.settings, this.clock, this);
+    environment?.fleet?.onLeave?.(() => this.leave());
   }
 
   /**
@@ -159,6 +174,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
         byPriority[priority as keyof typeof Priority] += count;
       }
     }
+    const shared = this.sharedStats();
     const rejected = Object.values(this.rejectedBy).reduce((sum, count) => sum + count, 0);
     return {
       name: this.name,
@@ -179,12 +195,14 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
       },
       executed: { count: runs.count, meanMs: runs.count === 0 ? 0 : runs.totalMs / runs.count },
       ...(settings.key && { keys: this.keyed.size }),
+      ...(shared && { shared }),
     };
   }
 
   describe(): string {
     const { settings } = this;
-    return `${settings.maxConcurrent} at once, ${settings.maxQueue} waiting for at most ${formatDuration(settings.maxWaitMs)}`;
+    const where = this.isShared ? ' on all instances together' : '';
+    return `${settings.maxConcurrent} at once${where}, ${settings.maxQueue} waiting for at most ${formatDuration(settings.maxWaitMs)}`;
   }
 
   refusal(reason: RefusalReason, slots: Slots): BulkheadFullError {
@@ -207,6 +225,39 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     this.waits.count++;
     this.waits.totalMs += ms;
     if (ms > this.waits.maxMs) this.waits.maxMs = ms;
+  }
+
+  permitsFor(slots: Slots): BorrowedPermits | undefined {
+    const { settings, clock, environment } = this;
+    const fleet = environment?.fleet;
+    if (settings.leaseMs === undefined || fleet === undefined) return undefined;
+    // A key of its own, even where it is empty.
+    const subject = slots.key === undefined ? '' : `key ${slots.key}`;
+    const key = { kind: this.kind, policy: this.name, subject };
+    const around = { fleet, clock, random: randomOf(environment) };
+    const permits = new BorrowedPermits(key, settings, slots, around);
+    if (this.hasLeft) void permits.leave();
+    return permits;
+  }
+
+  private get isShared(): boolean {
+    return this.settings.leaseMs !== undefined && this.environment?.fleet !== undefined;
+  }
+
+  private sharedStats(): BulkheadStats['shared'] {
+    if (!this.isShared) return undefined;
+    let held = 0;
+    let source: 'store' | 'local-share' = 'store';
+    for (const { borrowed } of [this.slots, ...this.keyed.values()]) {
+      held += borrowed?.held ?? 0;
+      source = borrowed?.source === 'local-share' ? 'local-share' : source;
+    }
+    return { held, source };
+  }
+
+  private async leave(): Promise<void> {
+    this.hasLeft = true;
+    await Promise.all([this.slots, ...this.keyed.values()].map((slots) => slots.leave()));
   }
 
   /** A mistake in the program, as its code says: nothing tries it again. */
@@ -239,7 +290,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     const name = `Bulkhead "${this.name}"${slots.key === undefined ? '' : ` (key "${slots.key}")`}`;
     switch (reason) {
       case 'full':
-        return `${name} is full: ${slots.running} running, ${slots.queued} waiting.`;
+        return `${name} is full: ${slots.running} running, ${slots.queued} waiting${this.isShared ? ' on this instance' : ''}.`;
       case 'closed':
         return `${name} is closed: its limit is 0.`;
       case 'waited':

@@ -1,2 +1,2 @@
 export * from './bulkhead.policy.js';
-export type { BulkheadOptions } from './bulkhead.options.js';
+export type { BulkheadOptions, SharedBulkheadOptions } from './bulkhead.options.js';

@@ -79,10 +79,15 @@ export class WaitingLine<P> {
     return best;
   }
 
+  /** Who goes where there are too many: the last of the lowest priority. */
+  last(now: number, agingMs: number | undefined): Waiter<P> | undefined {
+    return this.lastBelow(Priority.CRITICAL - 1, now, agingMs);
+  }
+
   /** Who gives way to a newcomer of `priority`: the last of the lowest priority, if that is lower. */
-  lastBelow(priority: Priority, now: number, agingMs: number | undefined): Waiter<P> | undefined {
+  lastBelow(priority: number, now: number, agingMs: number | undefined): Waiter<P> | undefined {
     let last: Waiter<P> | undefined;
-    let lowest: number = priority;
+    let lowest = priority;
     for (let given = PRIORITIES - 1; given > priority; given--) {
       const tail = this.tails[given];
       if (tail === undefined) continue;
