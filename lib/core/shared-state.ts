@@ -104,10 +104,8 @@ export interface CircuitView {
   readonly leftMs: number;
   /** How often it has opened in a row. */
   readonly openings: number;
-  /** How long ago it closed; `undefined` where it has never been open. */
+  /** How long ago it closed; `undefined` where it has never been open, as far as the store remembers. */
   readonly closedForMs: number | undefined;
-  /** The store knew nothing of this circuit: whoever remembers knows better. */
-  readonly fresh: boolean;
 }
 
 /** A question for a probe's permit. */

@@ -33,8 +33,7 @@ export class FleetCircuit {
   private ended = { good: 0, bad: 0, slow: 0 };
 
   sync(owner: string, report: CircuitReport, now: number): CircuitView {
-    const fresh = this.version === 0;
-    if (fresh) this.version = Math.max(1, now);
+    if (this.version === 0) this.version = Math.max(1, now);
     this.expire(now);
     if (report.version === this.version) {
       if (report.close && this.isOpen) this.close(now);
@@ -44,7 +43,7 @@ export class FleetCircuit {
         if (!this.isOpen && this.agrees(report)) this.open(report.openMs, now);
       }
     }
-    return this.view(now, fresh);
+    return this.view(now);
   }
 
   probe(
@@ -60,14 +59,14 @@ export class FleetCircuit {
       probes.set(probe, now + ttlMs * US_PER_MS);
       granted = true;
     }
-    return { ...this.view(now, false), granted };
+    return { ...this.view(now), granted };
   }
 
   settle(owner: string, result: CircuitProbeResult, now: number): CircuitView {
     this.expire(now);
     const isOurs = result.version === this.version && this.isOpen && this.probes.delete(result.probe);
     if (isOurs && result.outcome !== undefined) this.count(owner, result, result.outcome, now);
-    return this.view(now, false);
+    return this.view(now);
   }
 
   private count(
@@ -144,7 +143,7 @@ export class FleetCircuit {
     for (const [probe, expiresAt] of this.probes) if (expiresAt <= now) this.probes.delete(probe);
   }
 
-  private view(now: number, fresh: boolean): CircuitView {
+  private view(now: number): CircuitView {
     const { closedAt } = this;
     return {
       version: this.version,
@@ -152,7 +151,6 @@ export class FleetCircuit {
       leftMs: this.isOpen ? (this.probesFrom - now) / US_PER_MS : 0,
       openings: this.openings,
       closedForMs: closedAt === undefined ? undefined : (now - closedAt) / US_PER_MS,
-      fresh,
     };
   }
 }

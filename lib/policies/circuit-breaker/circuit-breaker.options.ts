@@ -3,6 +3,7 @@ import { formatDuration, parseDuration, type Duration } from '../../core/duratio
 import type { OptionProblem } from '../../core/errors.js';
 import { compileOptional as compiled, type CompiledMatcher, type Matcher } from '../../core/matcher.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
+import type { CircuitScope } from '../../core/shared-state.js';
 import type { CircuitState } from './circuit-state.js';
 
 /** Options of a circuit breaker. @publicApi */
@@ -41,6 +42,20 @@ export interface CircuitBreakerOptions {
   readonly key?: (call: CallInfo) => string | undefined;
   /** Circuits kept with `key`. Default 1,000. */
   readonly maxKeys?: number;
+  /**
+   * Whether instances of the application open and close it together, through `forRoot({ sharedState })`. Without a shared
+   * store it is this instance's own. `true` means `{ scope: 'quorum' }`. Default false.
+   */
+  readonly shared?: boolean | SharedCircuitOptions;
+}
+
+/** How instances share a circuit. @publicApi */
+export interface SharedCircuitOptions {
+  /**
+   * Whose word opens it for all: `quorum`, that of a third of the instances and at least two, or the failure rate of all
+   * together; `any`, that of each. Default `quorum`.
+   */
+  readonly scope?: CircuitScope;
 }
 
 /** The options as the circuits use them. */
@@ -70,6 +85,8 @@ export interface CircuitSettings {
   readonly initialState: Exclude<CircuitState, 'half-open'>;
   readonly key: ((call: Call) => string | undefined) | undefined;
   readonly maxKeys: number;
+  /** Whose word opens it for all instances; `undefined` where it is this instance's own. */
+  readonly shared: CircuitScope | undefined;
   /** Whether it needs to know when calls begin and end. */
   readonly timed: boolean;
 }
@@ -78,7 +95,8 @@ const DEFAULT_THRESHOLD = 5;
 const DEFAULT_MINIMUM_CALLS = 100;
 const DEFAULT_OPEN_MS = 60_000;
 
-interface Resolved extends Omit<CircuitBreakerOptions, 'window' | 'openDuration'> {
+interface Resolved extends Omit<CircuitBreakerOptions, 'window' | 'openDuration' | 'shared'> {
+  readonly shared: boolean | Required<SharedCircuitOptions>;
   readonly slowCallDuration: number;
   readonly window?: { readonly calls?: number; readonly duration?: number };
   readonly openDuration: number | OpenDurationFunction;
@@ -102,6 +120,16 @@ const timeWindow = defineOptions<{ duration: Duration }>({
   name: 'duration',
   kind: 'duration',
   sentence: 'How far back the window reaches.',
+});
+
+const SCOPES = ['quorum', 'any'] as const;
+
+const sharedTable = defineOptions<SharedCircuitOptions, Required<SharedCircuitOptions>>({
+  name: 'scope',
+  kind: 'one-of',
+  values: SCOPES,
+  default: 'quorum',
+  sentence: 'Whose word opens it for all: that of several instances, or of any.',
 });
 
 /** The options of a circuit breaker, for validation and documentation. */
@@ -208,6 +236,13 @@ export const circuitBreakerTable = defineOptions<CircuitBreakerOptions, Resolved
   },
   { name: 'key', kind: 'function', optional: true, sentence: 'One circuit per key, e.g. per tenant.' },
   { name: 'maxKeys', kind: 'integer', min: 1, default: 1_000, sentence: 'Circuits kept with `key`.' },
+  {
+    name: 'shared',
+    kind: 'boolean',
+    or: [{ kind: 'object', fields: sharedTable }],
+    default: false,
+    sentence: 'Whether all instances open and close it together.',
+  },
 );
 
 /** Everything that is wrong with the options, alone and among each other. */
@@ -265,6 +300,7 @@ export function circuitBreakerSettings(options: CircuitBreakerOptions, where: st
     initialState: given.initialState,
     key: given.key,
     maxKeys: given.maxKeys,
+    shared: given.shared === false ? undefined : given.shared === true ? 'quorum' : given.shared.scope,
     timed: given.slowCallRatePercent !== undefined || window?.durationMs !== undefined,
   };
 }

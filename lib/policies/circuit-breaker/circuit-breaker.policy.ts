@@ -1,14 +1,21 @@
 import type { Call, CallInfo, CallOptions, Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
-import { announce, buildRejection, clockOf, type PolicyEnvironment } from '../../core/environment.js';
+import {
+  announce,
+  buildRejection,
+  clockOf,
+  randomOf,
+  type PolicyEnvironment,
+} from '../../core/environment.js';
 import { CircuitOpenError, TimeoutExceededError, isRejection } from '../../core/errors.js';
 import { recomposePipelines } from '../../core/composition.js';
 import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
+import type { PermitWait } from '../../core/permit-wait.js';
 import type { Guard, Policy } from '../../core/policy.js';
 import { classify } from './classification.js';
-import { Circuit, type Admission, type CircuitObserver } from './circuit.js';
+import { Circuit, type Admission, type CircuitObserver, type SharedCircuitStats } from './circuit.js';
 import type { CircuitState } from './circuit-state.js';
 import {
   circuitBreakerSettings,
@@ -16,6 +23,7 @@ import {
   type CircuitSettings,
 } from './circuit-breaker.options.js';
 import { KeyedCircuits } from './keyed-circuits.js';
+import { SharedCircuit } from './shared-circuit.js';
 import { FAILED, SLOW } from './sliding-window.js';
 
 /** The numbers of a circuit breaker. Percentages are `undefined` below the minimum of calls. @publicApi */
@@ -52,6 +60,8 @@ export interface CircuitBreakerStats {
     readonly openDurationMs: number;
     readonly successThreshold: number;
   };
+  /** Where instances share it. */
+  readonly shared?: SharedCircuitStats;
   /** With `key`: the circuits that are not closed, by key, at most 100 of them. */
   readonly keys?: { readonly count: number; readonly notClosed: Readonly<Record<string, CircuitState>> };
 }
@@ -75,6 +85,8 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   private readonly circuit: Circuit;
   /** Once there is a `key`. */
   private keyed: KeyedCircuits | undefined;
+  /** This instance shares nothing any more. */
+  private hasLeft = false;
   /** What an operator decided for all keys, those to come included. */
   private manualState: 'forced-open' | 'disabled' | 'meter-only' | undefined;
   /** The frame of `execute`. */
@@ -103,7 +115,8 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   ) {
     this.settings = circuitBreakerSettings(options, `circuit breaker "${name}"`);
     this.clock = clockOf(environment);
-    this.circuit = new Circuit(this.settings, this.clock, this);
+    this.circuit = this.createCircuit(undefined, this.settings.initialState);
+    environment?.fleet?.onLeave?.(async () => this.stopSharing());
     if (this.settings.key !== undefined) this.keyed = this.createKeyed();
   }
 
@@ -154,9 +167,11 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
 
   reset(): void {
     announce(this.environment, this, 'cleared');
+    this.keyed?.forEach((circuit) => circuit.guide?.closeForAll());
     this.keyed?.clear();
     this.manualState = undefined;
     this.circuit.set('closed', 'reset');
+    this.circuit.guide?.closeForAll();
     this.totalSuccesses = this.totalFailures = this.totalIgnored = this.totalSlow = this.totalRejected = 0;
     this.lastFailureAt = this.lastOpenAt = Number.NaN;
   }
@@ -172,13 +187,18 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     this.options = merged;
     this.alone = undefined;
     recomposePipelines();
-    this.circuit.configure(this.settings);
-    this.keyed?.configure(this.settings.maxKeys, (circuit) => circuit.configure(this.settings));
+    const configure = (circuit: Circuit) => {
+      circuit.configure(this.settings);
+      this.share(circuit);
+    };
+    configure(this.circuit);
+    this.keyed?.configure(this.settings.maxKeys, configure);
     if (this.settings.key !== undefined) this.keyed ??= this.createKeyed();
   }
 
   isCalm(call: Call): boolean {
-    return this.circuitOf(call).state === 'closed';
+    const { state, guide } = this.circuitOf(call);
+    return state === 'closed' && (guide === undefined || guide.admittedPercent === 100);
   }
 
   peek(call: Call): CircuitOpenError | undefined {
@@ -186,10 +206,10 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     return circuit.refuses() ? this.refusal(circuit) : undefined;
   }
 
-  enter(call: Call): Admission {
+  enter(call: Call): Admission | PermitWait<Admission> {
     const circuit = this.circuitOf(call);
     if (circuit.refuses()) throw this.refusal(circuit);
-    return circuit.admit();
+    return circuit.guide === undefined ? circuit.admit() : circuit.guide.enter(call);
   }
 
   /** With `recordErrors` what is refused further in may count as well; so does a timeout that ended the wait there. */
@@ -246,8 +266,10 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     }
     // Without a time window nothing needs to know when. NaN where it was not timed yet when the call began.
     const at = this.settings.timed && Number.isNaN(endedAt) ? this.clock.now() : endedAt;
-    admission.circuit.record(admission, flags, at);
-    this.keyed?.returned(admission.circuit);
+    const { circuit } = admission;
+    circuit.record(admission, flags, at);
+    circuit.guide?.settled(admission, flags);
+    this.keyed?.returned(circuit);
   }
 
   changed(circuit: Circuit, from: CircuitState, to: CircuitState, reason: string): void {
@@ -293,6 +315,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
         openDurationMs: settings.openDuration(1),
         successThreshold: settings.successThreshold,
       },
+      ...(circuit.guide && { shared: circuit.guide.stats() }),
       ...(this.keyed && { keys: this.keyed.stats() }),
     };
   }
@@ -317,10 +340,39 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   private createKeyed(): KeyedCircuits {
     return new KeyedCircuits(
       this.settings.maxKeys,
-      (key) => new Circuit(this.settings, this.clock, this, key, this.manualState),
+      (key) => this.createCircuit(key, this.manualState),
       () => this.warnOfOverflow(),
       () => this.clock.now(),
     );
+  }
+
+  private createCircuit(
+    key: string | undefined,
+    state: Exclude<CircuitState, 'half-open'> | undefined,
+  ): Circuit {
+    const circuit = new Circuit(this.settings, this.clock, this, key, state);
+    this.share(circuit);
+    return circuit;
+  }
+
+  /** Brings a circuit together with those of other instances, where the options say so, and apart where they do not. */
+  private share(circuit: Circuit): void {
+    const { settings, environment } = this;
+    if (circuit.guide?.stats().scope === settings.shared) return;
+    circuit.guide?.stop();
+    const fleet = environment?.fleet;
+    if (settings.shared === undefined || fleet === undefined || this.hasLeft) return;
+    const key = { kind: this.kind, policy: this.name, subject: circuit.key ?? '' };
+    new SharedCircuit(circuit, settings.shared, fleet, key, this.clock, randomOf(environment), {
+      settings: () => this.settings,
+      refusal: (refused) => this.refusal(refused),
+    });
+  }
+
+  private stopSharing(): void {
+    this.hasLeft = true;
+    this.circuit.guide?.stop();
+    this.keyed?.forEach(({ guide }) => guide?.stop());
   }
 
   private circuitOf(call: Call): Circuit {
@@ -332,18 +384,24 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
 
   private release(admission: Admission): void {
     admission.circuit.release(admission);
+    admission.circuit.guide?.settled(admission, undefined);
     this.keyed?.returned(admission.circuit);
   }
 
   private setAll(state: 'closed' | 'forced-open' | 'disabled' | 'meter-only', reason: string): void {
     this.manualState = state === 'closed' ? undefined : state;
-    this.circuit.set(state, reason);
-    this.keyed?.forEach((circuit) => circuit.set(state, reason));
+    const set = (circuit: Circuit) => {
+      circuit.set(state, reason);
+      if (state === 'closed') circuit.guide?.closeForAll();
+    };
+    set(this.circuit);
+    this.keyed?.forEach(set);
   }
 
   private refusal(circuit: Circuit): CircuitOpenError {
     this.totalRejected++;
-    const retryAfterMs = circuit.retryAfterMs(this.clock.now());
+    const retryAfterMs =
+      circuit.state === 'closed' ? circuit.guide?.retryAfterMs() : circuit.retryAfterMs(this.clock.now());
     const build = () =>
       new CircuitOpenError(refusalMessage(this.name, circuit, retryAfterMs), {
         policy: this.name,
@@ -370,6 +428,9 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
 
 function refusalMessage(name: string, circuit: Circuit, retryAfterMs: number | undefined): string {
   const key = circuit.key === undefined ? '' : ` (key "${circuit.key}")`;
+  if (circuit.state === 'closed' && circuit.guide !== undefined) {
+    return `Circuit breaker "${name}"${key} closes again and lets ${circuit.guide.admittedPercent} % of calls pass.`;
+  }
   if (retryAfterMs !== undefined) {
     return `Circuit breaker "${name}"${key} is open; it lets a probe in after ${formatDuration(Math.ceil(retryAfterMs))}.`;
   }

@@ -1,4 +1,7 @@
+import type { Call } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
+import type { PermitWait } from '../../core/permit-wait.js';
+import type { CircuitScope } from '../../core/shared-state.js';
 import {
   CallsWindow,
   ConsecutiveWindow,
@@ -29,11 +32,39 @@ export const CIRCUIT_TRANSITIONS: Readonly<Record<CircuitState, readonly Circuit
 export class Admission {
   /** Of a half-open probe: when it was let in. */
   startedAt = 0;
+  /** Of a probe of all instances: its name, and the version it belongs to. */
+  fleetProbe: { readonly probe: string; readonly version: number } | undefined = undefined;
 
   constructor(
     readonly circuit: Circuit,
     readonly probe: boolean,
   ) {}
+}
+
+/** A circuit that instances share, as one of them sees it. @publicApi */
+export interface SharedCircuitStats {
+  readonly scope: CircuitScope;
+  /** Whether all instances have opened it, and not this one alone. */
+  readonly openForAll: boolean;
+  /** How many of 100 calls pass; less than all for some seconds after it has closed for all. */
+  readonly admittedPercent: number;
+}
+
+/** Decides over a circuit together with other instances. */
+export interface CircuitGuide {
+  readonly admittedPercent: number;
+  /** When more calls pass than do now. */
+  retryAfterMs(): number;
+  /** A call is here, which the circuit itself would let in. */
+  enter(call: Call): Admission | PermitWait<Admission>;
+  /** A permit has come back. `flags` is `undefined` where the call counted as nothing. */
+  settled(admission: Admission, flags: number | undefined): void;
+  changed(from: CircuitState, to: CircuitState): void;
+  /** An operator closed this circuit: all of them close. */
+  closeForAll(): void;
+  stats(): SharedCircuitStats;
+  /** Says nothing more; its circuit goes on alone. */
+  stop(): void;
 }
 
 /** Told of what happens in a circuit. */
@@ -49,6 +80,9 @@ export interface CircuitObserver {
 export class Circuit {
   /** How often it has opened in a row; 0 after it closed. */
   openings = 0;
+  guide: CircuitGuide | undefined = undefined;
+  /** Whether somebody else decides how its half-open ends: probes are let in and counted, and no more. */
+  private guided = false;
   private current: CircuitState = 'closed';
   /** Calls that were let in and have not come back. */
   private running = 0;
@@ -180,6 +214,31 @@ export class Circuit {
     else this.transition(state, reason);
   }
 
+  /** Opens until `until` because others say so, who also decide how its half-open ends. */
+  openGuided(until: number, openings: number, reason: string): void {
+    this.openings = openings;
+    this.openUntil = until;
+    this.transition('open', reason);
+    this.guided = true;
+  }
+
+  /** From now on it decides by itself how its half-open ends, with the probes that it has seen. */
+  goAlone(): void {
+    if (!this.guided) return;
+    this.guided = false;
+    if (this.current === 'half-open') this.decideProbes();
+  }
+
+  /** The others decide again, where it is as they left it. */
+  followAgain(): void {
+    this.guided = this.current === 'open' || this.current === 'half-open';
+  }
+
+  /** Whether it is half-open, and others decide how that ends. */
+  get isGuidedHalfOpen(): boolean {
+    return this.guided && this.current === 'half-open';
+  }
+
   /** Takes new settings over; what the window holds stays where the window is the same. */
   configure(settings: CircuitSettings): void {
     const previous = this.settings;
@@ -188,11 +247,16 @@ export class Circuit {
   }
 
   private recordProbe(flags: number): void {
-    const now = this.clock.now();
-    const { settings, probeResults } = this;
+    const { probeResults } = this;
     probeResults.recorded++;
     if ((flags & FAILED) !== 0) probeResults.failures++;
     if ((flags & SLOW) !== 0) probeResults.slow++;
+    if (!this.guided) this.decideProbes();
+  }
+
+  private decideProbes(): void {
+    const now = this.clock.now();
+    const { settings, probeResults } = this;
     if (!settings.rateMode) {
       if (probeResults.failures > 0) this.open(now, 'a half-open probe failed');
       else if (probeResults.recorded >= settings.successThreshold)
@@ -215,7 +279,7 @@ export class Circuit {
     const out = this.probes?.size ?? 0;
     const { settings } = this;
     if (out >= settings.halfOpenMaxCalls) return false;
-    return !settings.rateMode || out + this.probeResults.recorded < settings.probeLimit;
+    return !settings.rateMode || this.guided || out + this.probeResults.recorded < settings.probeLimit;
   }
 
   /** Which rule the window breaks, in words. */
@@ -285,7 +349,11 @@ export class Circuit {
     this.above = false;
     this.probeResults = { recorded: 0, failures: 0, slow: 0 };
     if (to === 'closed') this.openings = 0;
-    if (to !== 'half-open') this.window.clear();
+    if (to !== 'half-open') {
+      this.window.clear();
+      this.guided = false;
+    }
+    this.guide?.changed(from, to);
     this.observer.changed(this, from, to, reason);
   }
 }

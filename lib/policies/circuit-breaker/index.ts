@@ -1,4 +1,4 @@
 export * from './circuit-breaker.policy.js';
-export type { CircuitBreakerOptions } from './circuit-breaker.options.js';
-export { CIRCUIT_TRANSITIONS } from './circuit.js';
+export type { CircuitBreakerOptions, SharedCircuitOptions } from './circuit-breaker.options.js';
+export { CIRCUIT_TRANSITIONS, type SharedCircuitStats } from './circuit.js';
 export type { CircuitState } from './circuit-state.js';

@@ -47,6 +47,8 @@ export class KeyedCircuits {
   }
 
   clear(): void {
+    for (const { guide } of this.circuits.values()) guide?.stop();
+    this.overflow?.guide?.stop();
     this.circuits.clear();
     this.overflow = undefined;
     this.lookAgain();
@@ -78,7 +80,10 @@ export class KeyedCircuits {
       if (looks-- === 0) break;
       this.circuits.delete(key);
       const { idleAt } = circuit;
-      if (idleAt <= now) return true;
+      if (idleAt <= now) {
+        circuit.guide?.stop();
+        return true;
+      }
       this.circuits.set(key, circuit);
       if (idleAt < earliest) earliest = idleAt;
     }

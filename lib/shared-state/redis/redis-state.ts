@@ -30,6 +30,7 @@ import {
   ACQUIRE,
   BEAT,
   BEGIN,
+  CHECK,
   CLOCK,
   COMPLETE,
   FAIL,
@@ -62,6 +63,7 @@ export interface RedisStateOptions {
 
 const US_PER_MS = 1_000;
 const NO_SUBJECT = { kind: 'fleet', policy: 'presence', subject: '' } as const;
+const CHECKED = { kind: 'fleet', policy: 'check', subject: '' } as const;
 
 /**
  * State that instances share through Redis (7 or newer) or Valkey (8 or newer), standalone or cluster. The client is
@@ -108,7 +110,11 @@ export class RedisState implements SharedState {
     }
     this.clock = options.clock ?? systemClock;
     this.guard = new StoreGuard(
-      { timeoutMs, probe: () => this.syncClock(), ...(options.onChange && { onChange: options.onChange }) },
+      {
+        timeoutMs,
+        probe: () => this.ask(CHECK, CHECKED),
+        ...(options.onChange && { onChange: options.onChange }),
+      },
       this.clock,
       options.random ?? Math.random,
     );
@@ -188,7 +194,7 @@ export class RedisState implements SharedState {
       },
       probe: async (key, { version, probe, limit, results, ttlMs }) => {
         const reply = await this.call(PROBE, key, [version, probe, limit, results, us(ttlMs)]);
-        return { ...readView(reply), granted: reply[8] === '1' };
+        return { ...readView(reply), granted: reply[7] === '1' };
       },
       settle: async (key, result) => {
         const { version, probe, outcome, successThreshold, results, scope, size, openMs } = result;
@@ -217,15 +223,15 @@ export class RedisState implements SharedState {
     remainingMs?: number,
   ): Promise<ScriptReply> {
     return this.guard.run(remainingMs, async (giveUpAt) => {
-      if (!this.serverClock.isKnown) await this.syncClock();
+      if (!this.serverClock.isKnown) await this.ask(CLOCK, NO_SUBJECT);
       const operation = `${this.owner}:${++this.operations}`;
       return this.send(script, this.nameOf(key), [this.serverClock.at(giveUpAt), operation, ...args]);
     });
   }
 
-  /** Asks for the server's time; changes nothing there. */
-  private async syncClock(): Promise<void> {
-    await this.send(CLOCK, this.nameOf(NO_SUBJECT), [Number.MAX_SAFE_INTEGER, '']);
+  /** Something that is never too late. */
+  private async ask(script: Script, key: StateKey): Promise<void> {
+    await this.send(script, this.nameOf(key), [Number.MAX_SAFE_INTEGER, '']);
   }
 
   private async send(script: Script, name: string, args: readonly ScriptArgument[]): Promise<ScriptReply> {
@@ -257,14 +263,13 @@ function readBegin(reply: ScriptReply): SharedOnceBegin {
   }
 }
 
-function readView([, , version, open, leftUs, openings, closedForUs, fresh]: ScriptReply): CircuitView {
+function readView([, , version, open, leftUs, openings, closedForUs]: ScriptReply): CircuitView {
   return {
     version: Number(version),
     open: open === '1',
     leftMs: Number(leftUs) / US_PER_MS,
     openings: Number(openings),
     closedForMs: closedForUs === '' ? undefined : Number(closedForUs) / US_PER_MS,
-    fresh: fresh === '1',
   };
 }
 

@@ -17,6 +17,15 @@ const script = (name: string, lua: string) => new Script(name, PRELUDE + lua);
 /** The server's time, and nothing else. */
 export const CLOCK = script('clock', `return {text(now), 'ok'}`);
 
+/** Whether the store can be written: one that can only be read is lost as well. */
+export const CHECK = script(
+  'check',
+  `
+redis.call('SET', KEYS[1], '1', 'PX', '1000')
+return {text(now), 'ok'}
+`,
+);
+
 /** ARGV: emission, tolerance, want, min. Kept: `full at|operation|granted`. Answers granted, retry, reset, remaining (us). */
 export const TAKE = script(
   'take',
@@ -231,7 +240,6 @@ end
 local version = tonumber(kept.v or '0')
 local open, from, openings, closed = kept.s == 'o', tonumber(kept.r or '0'), tonumber(kept.n or '0'), kept.c
 local good, bad, slow = tonumber(kept.g or '0'), tonumber(kept.b or '0'), tonumber(kept.w or '0')
-local fresh = '0'
 local function begin(state)
   version = math.max(now, version + 1)
   redis.call('DEL', KEYS[1])
@@ -258,7 +266,7 @@ local function view(granted)
     redis.call('PEXPIRE', KEYS[1], px(math.max(0, left)) + 120000)
   end
   return {text(now), 'ok', text(version), open and '1' or '0', text(left), text(openings),
-    closed and text(now - tonumber(closed)) or '', fresh, granted or '0'}
+    closed and text(now - tonumber(closed)) or '', granted or '0'}
 end
 `;
 
@@ -267,7 +275,7 @@ export const SYNC = script(
   'sync',
   `${CIRCUIT}
 if version == 0 then
-  version, fresh = now, '1'
+  version = now
   redis.call('HSET', KEYS[1], 'v', text(version), 's', 'c')
 end
 if tonumber(ARGV[3]) ~= version then return view() end

@@ -14,6 +14,7 @@ import {
   CircuitBreakerPolicy,
   type CircuitBreakerOptions,
 } from '../../../lib/policies/circuit-breaker/index.js';
+import type { Admission } from '../../../lib/policies/circuit-breaker/circuit.js';
 import { TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { deferred } from '../deferred.js';
@@ -93,7 +94,7 @@ describe('CircuitBreakerPolicy', () => {
     await open({ call });
     await clock.advance(1_000);
     const settled = new Call(succeed, undefined, []);
-    const probe = breaker.enter(settled);
+    const probe = breaker.enter(settled) as Admission;
     breaker.settle(probe, settled, true, 'fine', Number.NaN, Number.NaN);
     breaker.settle(probe, settled, true, 'fine', Number.NaN, Number.NaN);
     breaker.cancel(probe, settled, new Error('refused'));
@@ -1291,7 +1292,7 @@ describe('CircuitBreakerPolicy', () => {
   it('CB-26 a call that was cancelled by a later guard was none', async () => {
     const { breaker, clock } = setUp({});
     const call = new Call(succeed, undefined, []);
-    breaker.cancel(breaker.enter(call), call, new BulkheadFullError('full'));
+    breaker.cancel(breaker.enter(call) as Admission, call, new BulkheadFullError('full'));
     await clock.advance(0);
 
     expect(breaker.stats()).toMatchObject({ totalCalls: 0, calls: 0 });

@@ -81,7 +81,7 @@ describe('CircuitBreakerPolicy against its model', () => {
         } else if (next.do === 'begin') {
           const ticket = model.begin(clock.time);
           if (ticket === undefined) expect(() => breaker.enter(call)).toThrow(CircuitOpenError);
-          else running.push({ admission: breaker.enter(call), ticket });
+          else running.push({ admission: breaker.enter(call) as Admission, ticket });
         } else if (running.length > 0) {
           const [ended] = running.splice(next.which % running.length, 1);
           const { admission, ticket } = ended as (typeof running)[number];

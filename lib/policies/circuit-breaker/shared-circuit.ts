@@ -1,0 +1,365 @@
+import type { Call } from '../../core/call.js';
+import type { Clock, RandomSource } from '../../core/clock.js';
+import { PermitWait } from '../../core/permit-wait.js';
+import type {
+  CircuitProbeResult,
+  CircuitReport,
+  CircuitScope,
+  CircuitView,
+  Fleet,
+  StateKey,
+} from '../../core/shared-state.js';
+import { TimerEntry } from '../../core/timer-entry.js';
+import type { CircuitSettings } from './circuit-breaker.options.js';
+import type { CircuitState } from './circuit-state.js';
+import type { Admission, Circuit, CircuitGuide, SharedCircuitStats } from './circuit.js';
+import { FAILED, SLOW } from './sliding-window.js';
+
+const SYNC_MS = 500;
+/** Sync intervals differ by so much, so that instances do not speak together. */
+const SYNC_JITTER = 0.2;
+/** A report is good for several intervals. */
+const REPORT_MS = 4 * SYNC_MS;
+/** A keyed circuit that nobody has called for so long says nothing more. */
+const QUIET_MS = 60_000;
+/** Between two tries the others may have opened it anew. */
+const CLOSE_TRIES = 3;
+/** After all have closed: how many of 100 calls pass, a step per second. */
+const RAMP_PERCENT = [10, 25, 50];
+const RAMP_STEP_MS = 1_000;
+
+const MANUAL: ReadonlySet<CircuitState> = new Set(['forced-open', 'disabled', 'meter-only']);
+
+/** What a shared circuit needs of its policy. */
+export interface SharedCircuitOwner {
+  /** Those in force. */
+  settings(): CircuitSettings;
+  refusal(circuit: Circuit): Error;
+}
+
+/**
+ * One instance's part in the circuit of all: it says what its own circuit sees, every half second and at once when that
+ * opens; it opens when all do; then probes are shared out among all, and their results decide. While the store is lost
+ * its own circuit decides alone.
+ */
+export class SharedCircuit extends TimerEntry implements CircuitGuide {
+  private version = 0;
+  private openings = 0;
+  /** Whether its state is that of all instances, open or half-open. */
+  private followed = false;
+  /** Whether it has opened by what it saw itself. */
+  private tripped = false;
+  /** Whether the change under way is one that all have made. */
+  private following = false;
+  /** How often it still asks all to close. */
+  private closing = 0;
+  private syncing: Promise<void> | undefined;
+  private syncAgain = false;
+  private probes = 0;
+  private usedAt: number;
+  private rampFrom = Number.NEGATIVE_INFINITY;
+  private rampCredit = 0;
+  private isOver = false;
+
+  constructor(
+    private readonly circuit: Circuit,
+    private readonly scope: CircuitScope,
+    private readonly fleet: Fleet,
+    private readonly key: StateKey,
+    private readonly clock: Clock,
+    private readonly random: RandomSource,
+    private readonly owner: SharedCircuitOwner,
+  ) {
+    super();
+    this.usedAt = clock.now();
+    circuit.guide = this;
+    this.arm(clock.now());
+  }
+
+  enter(call: Call): Admission | PermitWait<Admission> {
+    const { circuit } = this;
+    const now = this.clock.now();
+    this.usedAt = now;
+    // It has been quiet.
+    if (Number.isNaN(this.dueAt) && this.syncing === undefined) void this.sync();
+    if (circuit.isGuidedHalfOpen) return new ProbeWait(call, this);
+    if (!this.rampLets()) throw this.owner.refusal(circuit);
+    return circuit.admit();
+  }
+
+  get admittedPercent(): number {
+    return RAMP_PERCENT[Math.max(0, Math.floor(this.closedForMs() / RAMP_STEP_MS))] ?? 100;
+  }
+
+  retryAfterMs(): number {
+    return RAMP_STEP_MS - (this.closedForMs() % RAMP_STEP_MS);
+  }
+
+  settled({ fleetProbe }: Admission, flags: number | undefined): void {
+    if (fleetProbe !== undefined) void this.settle(fleetProbe.probe, fleetProbe.version, flags);
+  }
+
+  closeForAll(): void {
+    this.closing = CLOSE_TRIES;
+    this.rampFrom = Number.NEGATIVE_INFINITY;
+    void this.sync();
+  }
+
+  changed(_from: CircuitState, to: CircuitState): void {
+    if (this.following || to === 'half-open') return;
+    this.followed = false;
+    this.tripped = to === 'open';
+    if (this.tripped) void this.sync();
+  }
+
+  stats(): SharedCircuitStats {
+    return {
+      scope: this.scope,
+      openForAll: this.followed,
+      admittedPercent: this.admittedPercent,
+    };
+  }
+
+  stop(): void {
+    this.isOver = true;
+    this.clock.disarm(this);
+    this.circuit.goAlone();
+    this.circuit.guide = undefined;
+  }
+
+  onDue(): void {
+    void this.sync();
+  }
+
+  /** Asks for one of the probes of all. Never rejects. */
+  async probe(): Promise<Admission['fleetProbe'] | 'full' | 'alone'> {
+    const settings = this.owner.settings();
+    const { version } = this;
+    const probe = `${this.random().toString(36).slice(2)}:${++this.probes}`;
+    try {
+      const view = await this.fleet.state.circuit.probe(this.key, {
+        version,
+        probe,
+        limit: settings.halfOpenMaxCalls,
+        results: settings.rateMode ? settings.probeLimit : 0,
+        ttlMs: settings.halfOpenMaxDurationMs(this.openings),
+      });
+      this.hear(view);
+      return view.granted ? { probe, version } : 'full';
+    } catch {
+      this.lose();
+      return 'alone';
+    }
+  }
+
+  /** The store has answered a call that waits: lets it in, or says why not. */
+  admit(answer: Admission['fleetProbe'] | 'full' | 'alone'): Admission | undefined {
+    const { circuit } = this;
+    if (circuit.refuses() || (answer === 'full' && circuit.isGuidedHalfOpen)) {
+      this.giveBack(answer);
+      return undefined;
+    }
+    const admission = circuit.admit();
+    if (typeof answer === 'object' && admission.probe) admission.fleetProbe = answer;
+    else this.giveBack(answer);
+    return admission;
+  }
+
+  /** Nobody uses the permit that came. */
+  giveBack(answer: Admission['fleetProbe'] | 'full' | 'alone'): void {
+    if (typeof answer === 'object') void this.settle(answer.probe, answer.version, undefined);
+  }
+
+  refusal(): Error {
+    return this.owner.refusal(this.circuit);
+  }
+
+  private async settle(probe: string, version: number, flags: number | undefined): Promise<void> {
+    const settings = this.owner.settings();
+    const failed = flags !== undefined && (flags & FAILED) !== 0;
+    const outcome = flags === undefined ? undefined : { failed, slow: (flags & SLOW) !== 0 };
+    const result: CircuitProbeResult = {
+      version,
+      probe,
+      outcome,
+      successThreshold: settings.successThreshold,
+      results: settings.rateMode ? settings.probeLimit : 0,
+      failureRatePercent: settings.failureRatePercent,
+      slowCallRatePercent: settings.slowCallRatePercent,
+      scope: this.scope,
+      size: this.fleet.size,
+      openMs: settings.openDuration(this.openings + 1),
+    };
+    try {
+      this.hear(await this.fleet.state.circuit.settle(this.key, result));
+    } catch {
+      this.lose();
+      return;
+    }
+    // The others go on probing; here it failed.
+    if (failed && !settings.rateMode && this.version === version && this.circuit.isGuidedHalfOpen) {
+      this.circuit.set('open', 'a half-open probe failed');
+    }
+  }
+
+  /** Says what is seen here, and hears how things are for all; one at a time. Never rejects. */
+  private sync(): Promise<void> {
+    this.clock.disarm(this);
+    if (this.isOver) return Promise.resolve();
+    if (this.syncing !== undefined) {
+      this.syncAgain = true;
+      return this.syncing;
+    }
+    this.syncing = this.speak().finally(() => {
+      this.syncing = undefined;
+      const again = this.syncAgain;
+      this.syncAgain = false;
+      if (again) void this.sync();
+      else this.arm(this.clock.now());
+    });
+    return this.syncing;
+  }
+
+  private async speak(): Promise<void> {
+    const { closing } = this;
+    try {
+      const view = await this.fleet.state.circuit.sync(this.key, this.report());
+      if (closing > 0) this.closing = view.open ? closing - 1 : 0;
+      if (this.closing > 0) this.syncAgain = true;
+      this.hear(view);
+    } catch {
+      this.lose();
+    }
+  }
+
+  private report(): CircuitReport {
+    const { circuit } = this;
+    const settings = this.owner.settings();
+    const closed = circuit.state === 'closed';
+    return {
+      version: this.version,
+      calls: closed ? circuit.calls : 0,
+      failures: closed ? circuit.failures : 0,
+      vote: this.tripped,
+      close: this.closing > 0,
+      ttlMs: REPORT_MS,
+      scope: this.scope,
+      size: this.fleet.size,
+      failureRatePercent: settings.failureRatePercent,
+      minimumCalls: settings.minimumCalls,
+      openMs: settings.openDuration(this.openings + 1),
+    };
+  }
+
+  private hear(view: CircuitView): void {
+    // An answer to an older question that was overtaken.
+    if (this.isOver || view.version < this.version) return;
+    const isNew = view.version > this.version;
+    this.version = view.version;
+    this.openings = view.openings;
+    // What is tripped here was said under an older version, or to a store that has forgotten: it is said again.
+    if (isNew && this.tripped) this.syncAgain = true;
+    if (MANUAL.has(this.circuit.state) || this.closing > 0) return;
+    if (view.open) this.openWithAll(view, isNew);
+    else if (this.followed) this.closeWithAll(view);
+  }
+
+  private openWithAll({ leftMs, openings }: CircuitView, isNew: boolean): void {
+    if (this.followed && !isNew) {
+      this.circuit.followAgain();
+      return;
+    }
+    // The others probe already; here its own circuit is not so far.
+    if (leftMs <= 0 && this.tripped) return;
+    this.follow(() => {
+      this.circuit.openGuided(this.clock.now() + Math.max(0, leftMs), openings, 'opened by all instances');
+    });
+    this.followed = true;
+    this.tripped = false;
+  }
+
+  private closeWithAll({ closedForMs }: CircuitView): void {
+    if (closedForMs === undefined) {
+      // The store has forgotten that it was open.
+      this.lose();
+      return;
+    }
+    this.followed = false;
+    this.rampFrom = this.clock.now() - closedForMs;
+    this.rampCredit = 0;
+    this.follow(() => this.circuit.set('closed', 'closed by all instances'));
+  }
+
+  private follow(change: () => void): void {
+    this.following = true;
+    try {
+      change();
+    } finally {
+      this.following = false;
+    }
+  }
+
+  /** The store is lost, or has forgotten: an open of all stays until its own time, and then this circuit decides alone. */
+  private lose(): void {
+    this.circuit.goAlone();
+  }
+
+  private closedForMs(): number {
+    return this.clock.now() - this.rampFrom;
+  }
+
+  private rampLets(): boolean {
+    if (this.rampFrom === Number.NEGATIVE_INFINITY) return true;
+    const percent = this.admittedPercent;
+    if (percent === 100) {
+      this.rampFrom = Number.NEGATIVE_INFINITY;
+      return true;
+    }
+    this.rampCredit += percent;
+    if (this.rampCredit < 100) return false;
+    this.rampCredit -= 100;
+    return true;
+  }
+
+  private arm(now: number): void {
+    if (this.isOver) return;
+    const isQuiet = this.key.subject !== '' && now - this.usedAt >= QUIET_MS;
+    if (isQuiet && this.circuit.state === 'closed') return;
+    this.clock.arm(this, now + SYNC_MS * (1 + SYNC_JITTER * (2 * this.random() - 1)));
+  }
+}
+
+/** A call that waits for the store's word on a probe. */
+class ProbeWait extends PermitWait<Admission> {
+  private ended = false;
+
+  constructor(
+    call: Call,
+    private readonly guide: SharedCircuit,
+  ) {
+    super(call);
+    if (call.cancellable) call.onAbortAdd(this);
+    void this.ask();
+  }
+
+  onAbort(): void {
+    this.ended = true;
+    this.refuse(this.call.abortReason);
+  }
+
+  /** The store's guard bounds it. */
+  onDue(): void {}
+
+  private async ask(): Promise<void> {
+    const answer = await this.guide.probe();
+    if (this.ended) {
+      this.guide.giveBack(answer);
+      return;
+    }
+    this.ended = true;
+    if (this.call.cancellable) this.call.onAbortRemove(this);
+    const admission = this.guide.admit(answer);
+    if (admission === undefined) this.refuseWith(() => this.guide.refusal());
+    else this.grant(admission);
+  }
+}

@@ -1,0 +1,456 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { CircuitOpenError } from '../../../lib/core/errors.js';
+import { EventHub, type PolicyEvent } from '../../../lib/core/events.js';
+import type { SharedState } from '../../../lib/core/shared-state.js';
+import {
+  CircuitBreakerPolicy,
+  type CircuitBreakerOptions,
+} from '../../../lib/policies/circuit-breaker/index.js';
+import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
+import { StoreUnavailableError } from '../../../lib/shared-state/store-guard.js';
+import { ManualClock, seededRandom } from '../../../lib/testing/index.js';
+import { deferred } from '../deferred.js';
+
+/** One of several instances of an application, whose way to the store can break. */
+class Instance {
+  readonly clock: ManualClock;
+  readonly events: PolicyEvent[] = [];
+  readonly breaker: CircuitBreakerPolicy;
+  /** How often the store was asked. */
+  asked = 0;
+  cut = false;
+  leave: (() => Promise<void>) | undefined;
+
+  constructor(
+    world: MemoryWorld,
+    clock: ManualClock,
+    number: number,
+    size: number,
+    options: CircuitBreakerOptions,
+  ) {
+    this.clock = clock;
+    const { circuit } = new MemoryState(world, String(number));
+    const through =
+      <A extends unknown[], R>(ask: (...args: A) => Promise<R>) =>
+      async (...args: A): Promise<R> => {
+        this.asked++;
+        if (this.cut) throw new StoreUnavailableError('The store is lost.');
+        return ask(...args);
+      };
+    const state = {
+      circuit: {
+        sync: through(circuit.sync.bind(circuit)),
+        probe: through(circuit.probe.bind(circuit)),
+        settle: through(circuit.settle.bind(circuit)),
+      },
+    } as Partial<SharedState> as SharedState;
+    const events = new EventHub();
+    events.listen((event) => this.events.push(event));
+    this.breaker = new CircuitBreakerPolicy('orders', options, {
+      clock,
+      random: seededRandom(number),
+      events,
+      fleet: {
+        state,
+        size,
+        onLeave: (leave) => {
+          this.leave = leave;
+        },
+      },
+    });
+  }
+
+  ok = (key?: string) => this.breaker.execute(async () => 'fine', { ...(key !== undefined && { key }) });
+  fail = (key?: string) =>
+    this.breaker
+      .execute(async () => Promise.reject(new Error('broken')), { ...(key !== undefined && { key }) })
+      .catch((error: unknown) => error);
+
+  async trip(): Promise<void> {
+    for (let i = 0; i < 3; i++) await this.fail();
+  }
+
+  get state() {
+    return this.breaker.state;
+  }
+}
+
+const OPTIONS: CircuitBreakerOptions = {
+  failureThreshold: 3,
+  openDuration: '10s',
+  successThreshold: 3,
+  halfOpenMaxCalls: 2,
+  shared: true,
+};
+
+async function fleetOf(size: number, options: CircuitBreakerOptions = {}) {
+  const clock = new ManualClock();
+  const world = new MemoryWorld(clock);
+  const all = Array.from(
+    { length: size },
+    (_, number) => new Instance(world, clock, number, size, { ...OPTIONS, ...options }),
+  );
+  const states = () => all.map(({ state }) => state);
+  // Everybody has spoken once.
+  await clock.advance(1_200);
+  return { clock, world, all: all as [Instance, Instance, ...Instance[]], states };
+}
+
+/** Until it is half-open for all. */
+async function openForAll({ clock, all }: Awaited<ReturnType<typeof fleetOf>>): Promise<void> {
+  for (const instance of all) await instance.trip();
+  await clock.advance(700);
+  expect(all.map(({ state }) => state)).toEqual(all.map(() => 'open'));
+  await clock.advance(10_000);
+  expect(all.map(({ state }) => state)).toEqual(all.map(() => 'half-open'));
+}
+
+describe('a circuit that instances share', () => {
+  it('SS-05 one bad instance never opens it for the others under quorum', async () => {
+    const { clock, all, states } = await fleetOf(3);
+    for (let second = 0; second < 60; second++) {
+      await all[0].trip();
+      await clock.advance(1_000);
+      expect(states().slice(1)).toEqual(['closed', 'closed']);
+    }
+    expect(all[0].state).not.toBe('closed');
+    expect(all[0].breaker.stats().shared).toEqual({
+      scope: 'quorum',
+      openForAll: false,
+      admittedPercent: 100,
+    });
+  });
+
+  it('SS-05 two of four open it, and all see it within a second', async () => {
+    const { clock, all, states } = await fleetOf(4);
+    await all[0].trip();
+    await clock.advance(0);
+    await all[1].trip();
+    await clock.advance(1_000);
+    expect(states()).toEqual(['open', 'open', 'open', 'open']);
+    await expect(all[3]?.ok()).rejects.toThrow(CircuitOpenError);
+    expect(all[3]?.events.find(({ type }) => type === 'state-changed')?.details).toMatchObject({
+      from: 'closed',
+      to: 'open',
+      reason: 'opened by all instances',
+    });
+  });
+
+  it('SS-05 a third of many must say so', async () => {
+    const { clock, all, states } = await fleetOf(9);
+    await all[0].trip();
+    await all[1].trip();
+    await clock.advance(1_000);
+    expect(states().filter((state) => state === 'open')).toHaveLength(2);
+    await all[2]?.trip();
+    await clock.advance(1_000);
+    expect(states().filter((state) => state === 'open')).toHaveLength(9);
+  });
+
+  it('SS-05 with scope any one instance opens it for all', async () => {
+    const { clock, all, states } = await fleetOf(3, { shared: { scope: 'any' } });
+    await all[2]?.trip();
+    await clock.advance(1_000);
+    expect(states()).toEqual(['open', 'open', 'open']);
+  });
+
+  it('SS-05 failures that are spread over all instances open it together, those of one do not', async () => {
+    const options = {
+      failureThreshold: undefined as never,
+      failureRatePercent: 50,
+      minimumCalls: 12,
+      window: { calls: 100 },
+    };
+    const spread = await fleetOf(4, options);
+    for (const { fail, ok } of spread.all) for (const call of [fail, ok, fail]) await call();
+    await spread.clock.advance(1_000);
+    expect(spread.states()).toEqual(['open', 'open', 'open', 'open']);
+
+    const one = await fleetOf(4, options);
+    for (let i = 0; i < 8; i++) await one.all[0].fail();
+    for (const { ok } of one.all.slice(1)) await ok();
+    await one.clock.advance(2_000);
+    expect(one.states()).toEqual(['closed', 'closed', 'closed', 'closed']);
+  });
+
+  it('SS-05 half-open, all instances together run no more probes than one would, and their successes close it for all', async () => {
+    const fleet = await fleetOf(4);
+    await openForAll(fleet);
+    const running = deferred<string>();
+    const results = fleet.all.flatMap(({ breaker }) =>
+      [1, 2].map(() => breaker.execute(() => running.promise).catch((error: unknown) => error)),
+    );
+    await fleet.clock.advance(0);
+    running.resolve('fine');
+    const ended = await Promise.all(results);
+    expect(ended.filter((one) => one === 'fine')).toHaveLength(2);
+    expect(ended.filter((one) => one instanceof CircuitOpenError)).toHaveLength(6);
+    expect(fleet.states()).toEqual(fleet.all.map(() => 'half-open'));
+
+    await fleet.all[1].ok();
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(fleet.all.map(() => 'closed'));
+  });
+
+  it('SS-05 after closing, calls come back by 10, 25, 50 and 100 of 100', async () => {
+    const fleet = await fleetOf(2);
+    await openForAll(fleet);
+    for (let i = 0; i < 3; i++) await fleet.all[0].ok();
+    await fleet.clock.advance(0);
+    const [{ breaker }] = fleet.all;
+    expect(breaker.state).toBe('closed');
+    const passed: number[] = [];
+    for (let step = 0; step < 4; step++) {
+      const calls = Array.from({ length: 100 }, () => fleet.all[0].ok().catch((error: unknown) => error));
+      const ended = await Promise.all(calls);
+      passed.push(ended.filter((one) => one === 'fine').length);
+      const refused = ended.find((one) => one instanceof CircuitOpenError);
+      if (step === 1)
+        expect(refused?.message).toBe('Circuit breaker "orders" closes again and lets 25 % of calls pass.');
+      if (step === 1) expect(refused?.retryAfterMs).toBe(1_000);
+      await fleet.clock.advance(1_000);
+    }
+    expect(passed).toEqual([10, 25, 50, 100]);
+    expect(breaker.stats().shared?.admittedPercent).toBe(100);
+  });
+
+  it('SS-05 a probe that fails opens it anew: for all with scope any, under quorum for that instance until others agree', async () => {
+    const any = await fleetOf(3, { shared: { scope: 'any' } });
+    await openForAll(any);
+    await any.all[0].fail();
+    await any.clock.advance(1_000);
+    expect(any.states()).toEqual(['open', 'open', 'open']);
+
+    const quorum = await fleetOf(3);
+    await openForAll(quorum);
+    await quorum.all[0].fail();
+    await quorum.clock.advance(1_000);
+    expect(quorum.states()).toEqual(['open', 'half-open', 'half-open']);
+    await quorum.all[1].fail();
+    await quorum.clock.advance(1_000);
+    expect(quorum.states()).toEqual(['open', 'open', 'open']);
+    expect(quorum.all[2]?.breaker.stats()).toMatchObject({ openings: 2, shared: { openForAll: true } });
+  });
+
+  it('SS-05 the others close it without the one that is in trouble, which closes by its own probes', async () => {
+    const fleet = await fleetOf(3);
+    await openForAll(fleet);
+    await fleet.all[0].fail();
+    await fleet.clock.advance(0);
+    for (let i = 0; i < 3; i++) await fleet.all[1].ok();
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['open', 'closed', 'closed']);
+    await fleet.clock.advance(20_000);
+    for (let i = 0; i < 3; i++) await fleet.all[0].ok();
+    expect(fleet.states()).toEqual(['closed', 'closed', 'closed']);
+  });
+
+  it('SS-05 rates decide over the probes of all together', async () => {
+    const options = {
+      failureThreshold: undefined as never,
+      failureRatePercent: 50,
+      minimumCalls: 4,
+      window: { calls: 4 },
+      halfOpenMaxCalls: 4,
+    };
+    const rated = await fleetOf(2, { ...options, shared: { scope: 'any' } });
+    const open = async () => {
+      for (let i = 0; i < 4; i++) await rated.all[0].fail();
+      await rated.clock.advance(10_900);
+    };
+    await open();
+    expect(rated.states()).toEqual(['half-open', 'half-open']);
+    for (const call of [rated.all[0].ok, rated.all[1].fail, rated.all[0].ok]) await call();
+    await rated.clock.advance(700);
+    expect(rated.states()).toEqual(['half-open', 'half-open']);
+    await rated.all[1].ok();
+    await rated.clock.advance(700);
+    expect(rated.states()).toEqual(['closed', 'closed']);
+
+    await rated.clock.advance(5_000);
+    await open();
+    for (const call of [rated.all[0].ok, rated.all[1].fail, rated.all[0].ok, rated.all[1].fail]) await call();
+    await rated.clock.advance(700);
+    expect(rated.states()).toEqual(['open', 'open']);
+  });
+
+  it('SS-05 what an operator closes is closed for all, and what he forces is this instance’s own', async () => {
+    const fleet = await fleetOf(3);
+    fleet.all[2]?.breaker.forceOpen('maintenance');
+    await openTwo(fleet);
+    expect(fleet.states()).toEqual(['open', 'open', 'forced-open']);
+    fleet.all[1].breaker.close();
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['closed', 'closed', 'forced-open']);
+
+    await openTwo(fleet);
+    fleet.all[0].breaker.reset();
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['closed', 'closed', 'forced-open']);
+    fleet.all[2]?.breaker.close();
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['closed', 'closed', 'closed']);
+  });
+
+  it('SS-07 without its store an open of all lasts until its own time, then this instance decides alone; later all agree again', async () => {
+    const fleet = await fleetOf(2);
+    await openForAll({
+      ...fleet,
+      clock: { advance: (ms: number) => fleet.clock.advance(ms) } as ManualClock,
+    });
+    for (const { fail } of fleet.all) await fail();
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['open', 'open']);
+    for (const instance of fleet.all) instance.cut = true;
+    await fleet.clock.advance(8_000);
+    expect(fleet.states()).toEqual(['open', 'open']);
+    await fleet.clock.advance(2_000);
+    for (let i = 0; i < 3; i++) await fleet.all[0].ok();
+    expect(fleet.states()).toEqual(['closed', 'half-open']);
+    await fleet.all[1].fail();
+    expect(fleet.states()).toEqual(['closed', 'open']);
+    await fleet.clock.advance(10_000);
+
+    for (const instance of fleet.all) instance.cut = false;
+    await fleet.clock.advance(2_000);
+    expect(fleet.states()).toEqual(['half-open', 'half-open']);
+    for (let i = 0; i < 3; i++) await fleet.all[0].ok();
+    await fleet.clock.advance(15_000);
+    for (let i = 0; i < 3; i++) await fleet.all[1].ok().catch(() => undefined);
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['closed', 'closed']);
+  });
+
+  it('SS-07 a probe whose store is lost while it runs is decided here', async () => {
+    const fleet = await fleetOf(2, { successThreshold: 1 });
+    await openForAll(fleet);
+    const running = deferred<string>();
+    const probe = fleet.all[0].breaker.execute(() => running.promise);
+    await fleet.clock.advance(0);
+    fleet.all[0].cut = true;
+    running.resolve('fine');
+    await probe;
+    await fleet.clock.advance(0);
+    expect(fleet.all[0].state).toBe('closed');
+  });
+
+  it('SS-09 a store that has forgotten everything does not close what is open, and opens again by new votes', async () => {
+    const fleet = await fleetOf(2);
+    for (const instance of fleet.all) await instance.trip();
+    await fleet.clock.advance(1_000);
+    fleet.world.circuits.clear();
+    await fleet.clock.advance(2_000);
+    expect(fleet.states()).toEqual(['open', 'open']);
+    await fleet.clock.advance(8_000);
+    expect(fleet.states()).toEqual(['half-open', 'half-open']);
+    for (const instance of fleet.all) await instance.fail();
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['open', 'open']);
+    expect(fleet.all[0].breaker.stats().shared?.openForAll).toBe(true);
+  });
+
+  it('SS-06 a call that is aborted while it waits for its probe gives the permit back', async () => {
+    const fleet = await fleetOf(2, { halfOpenMaxCalls: 1 });
+    await openForAll(fleet);
+    const abort = new AbortController();
+    const given = fleet.all[0].breaker.execute(async () => 'fine', { signal: abort.signal });
+    abort.abort(new Error('gone'));
+    await expect(given).rejects.toThrow('gone');
+    await fleet.clock.advance(0);
+    expect(await fleet.all[1].ok()).toBe('fine');
+  });
+
+  it('SS-05 each key is a circuit of its own, and one that nobody calls says nothing', async () => {
+    const fleet = await fleetOf(2, { key: () => undefined });
+    for (const { fail } of fleet.all) for (let i = 0; i < 3; i++) await fail('a');
+    await fleet.all[1].ok('b');
+    await fleet.clock.advance(1_000);
+    expect(fleet.all[1].breaker.stats().keys).toEqual({ count: 2, notClosed: { a: 'open' } });
+    await fleet.clock.advance(10_000);
+    for (let i = 0; i < 3; i++) await fleet.all[0].ok('a');
+    await fleet.clock.advance(70_000);
+    const asked = fleet.all[1].asked;
+    await fleet.clock.advance(60_000);
+    // The circuit without a key goes on.
+    expect((fleet.all[1].asked - asked) / 60).toBeCloseTo(2, 0);
+    const before = fleet.all[1].asked;
+    await fleet.all[1].ok('b');
+    await fleet.clock.advance(0);
+    expect(fleet.all[1].asked).toBe(before + 1);
+  });
+
+  it('SS-05 a call costs no question while all is well, and one that is shared no longer asks nothing', async () => {
+    const { clock, all } = await fleetOf(2);
+    const asked = all[0].asked;
+    for (let i = 0; i < 1_000; i++) await all[0].ok();
+    expect(all[0].asked).toBe(asked);
+    all[0].breaker.update({ shared: false });
+    await clock.advance(5_000);
+    expect(all[0].asked).toBe(asked);
+    expect(all[0].breaker.stats().shared).toBeUndefined();
+    all[0].breaker.update({ shared: { scope: 'any' } });
+    await clock.advance(5_000);
+    expect(all[0].asked).toBeGreaterThan(asked + 5);
+    await all[0].leave?.();
+    const last = all[0].asked;
+    await clock.advance(5_000);
+    expect(all[0].asked).toBe(last);
+  });
+
+  it('SS-05 whatever happens, the probes of all stay within their number and every call ends', async () => {
+    const step = fc.record({
+      at: fc.integer({ min: 0, max: 3 }),
+      do: fc.constantFrom('start', 'start', 'start', 'succeed', 'fail', 'cut', 'heal', 'wait', 'wait long'),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 120 }), async (steps) => {
+        const { clock, all } = await fleetOf(4, {
+          failureThreshold: 2,
+          openDuration: '2s',
+          shared: { scope: 'any' },
+        });
+        const running: { ended: ReturnType<typeof deferred<string>>; probeAt: number }[] = [];
+        const calls: Promise<unknown>[] = [];
+        for (const { at, do: what } of steps) {
+          const instance = all[at] as Instance;
+          if (what === 'start') {
+            const ended = deferred<string>();
+            const call = instance.breaker.execute(() => {
+              running.push({
+                ended,
+                probeAt: instance.state === 'half-open' ? clock.now() : Number.NEGATIVE_INFINITY,
+              });
+              return ended.promise.finally(() =>
+                running.splice(
+                  running.findIndex((one) => one.ended === ended),
+                  1,
+                ),
+              );
+            });
+            calls.push(call.catch((error: unknown) => error));
+          } else if (what === 'succeed') running.at(at)?.ended.resolve('fine');
+          else if (what === 'fail') running.at(at)?.ended.reject(new Error('broken'));
+          else if (what === 'cut') instance.cut = at === 3;
+          else if (what === 'heal') instance.cut = false;
+          await clock.advance(what === 'wait' ? 600 : what === 'wait long' ? 2_500 : 0);
+          const wasCut = steps.some((one) => one.do === 'cut' && one.at === 3);
+          // A probe that takes longer than its time is given up.
+          const live = running.filter(({ probeAt }) => clock.now() - probeAt < 2_000);
+          if (!wasCut) expect(live.length).toBeLessThanOrEqual(2);
+        }
+        for (const { ended } of [...running]) ended.resolve('fine');
+        await clock.advance(20_000);
+        await Promise.all(calls);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+async function openTwo({ clock, all }: Awaited<ReturnType<typeof fleetOf>>): Promise<void> {
+  await clock.advance(5_000);
+  await all[0].trip();
+  await all[1].trip();
+  await clock.advance(1_000);
+}
