@@ -111,8 +111,6 @@ export class BorrowedPermits extends TimerEntry {
   /** A call has started at once. */
   used(): void {
     this.noteIdle();
-    // On this instance's share: the store has to be asked again some time.
-    if (this.held === 0) this.step();
   }
 
   /** A call waits. */

@@ -32,6 +32,7 @@ class StallingClock extends ManualClock {
 class Store {
   readonly asked: string[] = [];
   answers: 'yes' | 'no' | 'late' = 'yes';
+  refuses: Operation | undefined;
   private held: Promise<void> = Promise.resolve();
   readonly state: SharedState;
 
@@ -42,7 +43,7 @@ class Store {
       async (...args: A): Promise<T> => {
         this.asked.push(name);
         const { answers } = this;
-        if (answers === 'no') throw new Error('lost');
+        if (answers === 'no' || this.refuses === name) throw new Error('lost');
         await this.held;
         const answer = await call(...args);
         if (answers === 'late') throw new Error('no answer');
@@ -223,6 +224,17 @@ describe('A bulkhead that instances share', () => {
     expect(lent(world)).toBe(40);
   });
 
+  it('what is used now and then stays, without a question to the store', async () => {
+    const { clock, first } = setUp();
+    for (let i = 0; i < 40; i++) {
+      first.begin();
+      await first.calls[i]?.finish();
+      await clock.advance(100);
+    }
+    expect(first.started).toHaveLength(40);
+    expect(first.store.asked.filter((name) => name !== 'renew')).toEqual(['acquire']);
+  });
+
   it('SS-02 who waits gets what another instance gives back', async () => {
     const { clock, first, second } = setUp({ maxQueue: 5 });
     await first.beginMany(10);
@@ -249,7 +261,15 @@ describe('A bulkhead that instances share', () => {
     await second.beginMany(1);
     expect(second.store.asked).toEqual(['acquire', 'acquire']);
     expect(second.bulkhead.stats().rejectedBy.full).toBe(7);
-    expect(clock.pending).toBe(1);
+  });
+
+  it('less than was asked for is a denial, too', async () => {
+    const { first, second } = setUp({ maxConcurrent: 40 });
+    await first.beginMany(38);
+    await second.beginMany(1);
+    expect(second.held).toBe(2);
+    await second.beginMany(5);
+    expect([second.active, second.store.asked]).toEqual([2, ['acquire']]);
   });
 
   it('BH-05 while the store is asked more may wait; those for whom it has nothing go, the last of the lowest first', async () => {
@@ -416,6 +436,27 @@ describe('A bulkhead that instances share', () => {
     expect(first.active).toBe(5);
   });
 
+  it('SS-09 a store that lets go but lends nothing is a lost one', async () => {
+    const { clock, first } = setUp();
+    first.store.refuses = 'acquire';
+    await first.beginMany(1);
+    for (let i = 0; i < 4; i++) {
+      await clock.advance(240);
+      first.begin();
+      expect([first.active, first.source]).toEqual([i + 2, 'local-share']);
+    }
+  });
+
+  it('SS-06 what is idle is kept while the store is lost', async () => {
+    const { clock, first } = setUp();
+    await first.beginMany(4);
+    first.store.answers = 'no';
+    await first.beginMany(1);
+    for (const call of first.calls) await call.finish();
+    await clock.advance(1_500);
+    expect([first.held, first.active, first.source]).toEqual([4, 0, 'store']);
+  });
+
   it('SS-06 with more instances than permits each lets one call in', async () => {
     const { instances } = setUp({ maxConcurrent: 2 }, 5);
     for (const instance of instances) {
@@ -553,6 +594,16 @@ describe('A bulkhead that instances share', () => {
     expect(first.bulkhead.stats()).toMatchObject({ queuedCalls: 3, rejectedCalls: 0 });
   });
 
+  it('BH-06 who has found a place is not refused for want of one later', async () => {
+    const { clock, first, second } = setUp({ maxQueue: 3 });
+    await second.beginMany(9);
+    await first.beginMany(4);
+    expect(first.bulkhead.stats()).toMatchObject({ activeCalls: 1, queuedCalls: 3 });
+    first.bulkhead.update({ maxQueue: 1 });
+    await clock.advance(200);
+    expect(first.bulkhead.stats()).toMatchObject({ queuedCalls: 3, rejectedCalls: 0 });
+  });
+
   it('`shared` can be changed while calls run', async () => {
     const { clock, world, first } = setUp({ shared: false });
     await first.beginMany(6);
@@ -565,9 +616,11 @@ describe('A bulkhead that instances share', () => {
     expect(first.active).toBe(7);
     await clock.advance(0);
     expect([lent(world), clock.pending]).toEqual([0, 0]);
-    first.bulkhead.update({ shared: { lease: '9s' } });
-    await clock.advance(8_000);
+    first.bulkhead.update({ shared: { lease: '60s' } });
+    first.store.asked.length = 0;
+    await clock.advance(41_000);
     expect([first.held, lent(world)]).toEqual([7, 7]);
+    expect(first.store.asked).toEqual(['renew', 'renew']);
   });
 
   it('a reset keeps what is borrowed', async () => {
