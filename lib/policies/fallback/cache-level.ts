@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.js';
 import type { Duration } from '../../core/duration.js';
 import { fingerprintOf } from '../../core/fingerprint.js';
 import { defineOptions, resolveOptions } from '../../core/option-table.js';
+import type { SharedAnswers } from './shared-answers.js';
 
 /** A store that outlives the process; Keyv and its kin have this form. @publicApi */
 export interface FallbackStore {
@@ -23,6 +24,12 @@ export interface CacheOptions {
   readonly maxEntries?: number;
   /** Where answers are kept; without it in this process. */
   readonly store?: FallbackStore;
+  /**
+   * Of the distributed cache: whether answers are kept for all instances of the application as well, through
+   * `forRoot({ sharedState })`, as JSON of at most 64 KiB each. Without a shared store, and while it is lost, they are
+   * this instance's own. Default false.
+   */
+  readonly shared?: boolean;
 }
 
 interface Resolved {
@@ -31,6 +38,7 @@ interface Resolved {
   readonly key?: (...args: unknown[]) => string;
   readonly maxEntries: number;
   readonly store?: FallbackStore;
+  readonly shared: boolean;
 }
 
 /** The options of a cache level, for validation and documentation. */
@@ -63,9 +71,18 @@ export const cacheRows = [
         ? undefined
         : '"store" must have the methods get and set.',
   },
+  {
+    name: 'shared',
+    kind: 'boolean',
+    default: false,
+    sentence: 'Of the distributed cache: whether answers are kept for all instances.',
+  },
 ] as const;
 
 const cacheTable = defineOptions<CacheOptions, Resolved>(...cacheRows);
+
+/** The store gets one answer to a question each second: who needs it has nothing better. */
+const SHARE_EVERY_MS = 1_000;
 
 /** An answer with the time at which it was given. */
 interface Entry {
@@ -74,10 +91,16 @@ interface Entry {
   readonly at: number;
 }
 
+/** One in memory. */
+interface LocalEntry extends Entry {
+  /** When an answer to this question was last given to the other instances, or got from them. */
+  readonly sharedAt: number;
+}
+
 /** The answers of one cache level. It has none where it cannot be sure: a broken store is a store without an answer. */
 export class CacheLevel {
   private readonly settings: Resolved;
-  private readonly memory: LRUCache<string, Entry> | undefined;
+  private readonly memory: LRUCache<string, LocalEntry> | undefined;
   private readonly reading = new Map<string, Promise<Entry | undefined>>();
   /** What went wrong with the store, last. */
   lastError: unknown;
@@ -85,6 +108,7 @@ export class CacheLevel {
   constructor(
     options: CacheOptions,
     private readonly clock: Clock,
+    private readonly shared?: SharedAnswers,
   ) {
     this.settings = resolveOptions(cacheTable, options);
     if (this.settings.store === undefined) this.memory = new LRUCache({ max: this.settings.maxEntries });
@@ -101,32 +125,47 @@ export class CacheLevel {
 
   /** Keeps an answer. Does not wait for a store, and does not fail with it. */
   write(args: readonly unknown[], value: unknown): void {
+    const key = this.keyOf(args);
+    const at = this.clock.wallTime();
+    const { memory, shared } = this;
     const { store, ttl, staleTtl } = this.settings;
-    const entry: Entry = { value, at: this.clock.wallTime() };
-    if (this.memory !== undefined) {
-      this.memory.set(this.keyOf(args), entry);
+    if (memory === undefined) {
+      this.behind(async () => store?.set(key, { value, at } satisfies Entry, ttl + staleTtl));
       return;
     }
-    const failed = (error: unknown) => {
-      this.lastError = error;
-    };
-    try {
-      Promise.resolve(store?.set(this.keyOf(args), entry, ttl + staleTtl)).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
+    const sharedAt = memory.peek(key)?.sharedAt ?? Number.NEGATIVE_INFINITY;
+    const due = shared !== undefined && Math.abs(at - sharedAt) >= SHARE_EVERY_MS;
+    memory.set(key, { value, at, sharedAt: due ? at : sharedAt });
+    if (due) this.behind(() => shared.put(key, value, ttl + staleTtl));
   }
 
   clear(): void {
     this.memory?.clear();
   }
 
-  /** Who asks for the same at the same time shares one reading. */
+  private behind(keep: () => Promise<unknown>): void {
+    keep().catch((error: unknown) => {
+      this.lastError = error;
+    });
+  }
+
   private find(key: string): Promise<Entry | undefined> | Entry | undefined {
-    if (this.memory !== undefined) return this.memory.get(key);
+    const { memory, shared } = this;
+    if (memory === undefined) return this.readOnce(key, () => this.ask(key));
+    const local = memory.get(key);
+    if (shared === undefined || (local !== undefined && this.isGood(local))) return local;
+    return this.readOnce(key, () => this.askOthers(key, shared, memory));
+  }
+
+  private isGood({ at }: Entry): boolean {
+    return this.clock.wallTime() - at <= this.settings.ttl;
+  }
+
+  /** Who asks for the same at the same time shares one reading. */
+  private readOnce(key: string, read: () => Promise<Entry | undefined>): Promise<Entry | undefined> {
     let reading = this.reading.get(key);
     if (reading === undefined) {
-      reading = this.ask(key).finally(() => this.reading.delete(key));
+      reading = read().finally(() => this.reading.delete(key));
       this.reading.set(key, reading);
     }
     return reading;
@@ -140,6 +179,27 @@ export class CacheLevel {
       this.lastError = error;
       return undefined;
     }
+  }
+
+  /** What the other instances have, or what is here where that is newer, or they cannot be asked. */
+  private async askOthers(
+    key: string,
+    shared: SharedAnswers,
+    memory: LRUCache<string, LocalEntry>,
+  ): Promise<Entry | undefined> {
+    let found;
+    try {
+      found = await shared.get(key);
+    } catch (error) {
+      this.lastError = error;
+    }
+    const local = memory.get(key);
+    if (found === undefined) return local;
+    const now = this.clock.wallTime();
+    const entry = { value: found.value, at: now - found.ageMs, sharedAt: now };
+    if (local !== undefined && local.at >= entry.at) return local;
+    memory.set(key, entry);
+    return entry;
   }
 
   private keyOf(args: readonly unknown[]): string {

@@ -8,6 +8,7 @@ import { refuseProblems } from '../../core/option-table.js';
 import { matchDistance, type Matcher, type MatcherPart } from '../../core/matcher.js';
 import type { Driver, Policy } from '../../core/policy.js';
 import { CacheLevel, type CacheOptions } from './cache-level.js';
+import { SharedAnswers } from './shared-answers.js';
 import {
   FALLBACK_LEVELS,
   FallbackLevel,
@@ -127,6 +128,8 @@ export class FallbackChain implements Policy, Driver {
    * Adds a level that keeps the answers of the primary and the replica, and gives them when those fail: while they are
    * good, and for `staleTtl` more. Bounded; a store that fails is passed over.
    *
+   * @throws {@link InvalidOptionsError} where `shared` is said of a level, or of a `store`, that cannot be.
+   *
    * @example
    * chain.cache(FallbackLevel.LOCAL_CACHE, { ttl: '5m', staleTtl: '1h' });
    */
@@ -134,7 +137,12 @@ export class FallbackChain implements Policy, Driver {
     level: FallbackLevel.LOCAL_CACHE | FallbackLevel.DISTRIBUTED_CACHE,
     options: CacheOptions = {},
   ): this {
-    this.levelOf(level).cache = new CacheLevel(options, this.clock);
+    if (options.shared === true) {
+      refuseProblems(fallbackProblems({ levels: [{ level, ...options }] }, `fallback "${this.name}"`));
+    }
+    const fleet = this.environment?.fleet;
+    const shared = options.shared === true && fleet ? new SharedAnswers(this.name, fleet) : undefined;
+    this.levelOf(level).cache = new CacheLevel(options, this.clock, shared);
     return this;
   }
 

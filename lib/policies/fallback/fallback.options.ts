@@ -95,7 +95,7 @@ export function fallbackProblems(options: FallbackOptions, where: string): Optio
     problems.push({ where, option: 'use', message: 'Exactly one of "use" and "levels" must be given.' });
   }
   const seen = new Set<FallbackLevel>();
-  for (const { level, use, store } of levels ?? []) {
+  for (const { level, use, store, shared } of levels ?? []) {
     if (use === undefined && !CACHE_LEVELS.has(level)) {
       problems.push({
         where,
@@ -103,12 +103,26 @@ export function fallbackProblems(options: FallbackOptions, where: string): Optio
         message: `Level "${level}" needs "use": only cache levels fill themselves.`,
       });
     }
-    if (level === FallbackLevel.DISTRIBUTED_CACHE && use === undefined && store === undefined) {
-      problems.push({ where, option: 'levels', message: `Level "${level}" needs "use" or a "store".` });
+    if (shared === true) problems.push(...sharedProblems({ level, use, store }, where));
+    else if (level === FallbackLevel.DISTRIBUTED_CACHE && use === undefined && store === undefined) {
+      const message = `Level "${level}" needs "use", a "store" or "shared".`;
+      problems.push({ where, option: 'levels', message });
     }
     if (seen.has(level))
       problems.push({ where, option: 'levels', message: `Level "${level}" is given twice.` });
     seen.add(level);
   }
+  return problems;
+}
+
+/** What `shared` contradicts. */
+function sharedProblems({ level, use, store }: FallbackStep, where: string): OptionProblem[] {
+  const problems: OptionProblem[] = [];
+  const add = (message: string) => problems.push({ where, option: 'levels', message });
+  if (level !== FallbackLevel.DISTRIBUTED_CACHE) {
+    add(`"shared" is for level "${FallbackLevel.DISTRIBUTED_CACHE}", not for "${level}".`);
+  }
+  if (use !== undefined) add(`Level "${level}": "use" and "shared" exclude each other.`);
+  if (store !== undefined) add(`Level "${level}": "store" and "shared" exclude each other.`);
   return problems;
 }

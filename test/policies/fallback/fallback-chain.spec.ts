@@ -503,7 +503,10 @@ describe('FallbackChain', () => {
         ],
       },
     ],
-    ['Level "distributed_cache" needs "use" or a "store"', { levels: [{ level: DISTRIBUTED_CACHE }] }],
+    [
+      'Level "distributed_cache" needs "use", a "store" or "shared"',
+      { levels: [{ level: DISTRIBUTED_CACHE }] },
+    ],
     ['"levels[0].ttl"', { levels: [{ level: LOCAL_CACHE, ttl: -1 }] }],
     ...[null, {}, { get: () => 1 }, { set: () => 1 }].map((store): [string, FallbackOptions] => [
       '"store" must have the methods get and set',
