@@ -1,8 +1,8 @@
 import type { PolicyKind } from './policy.js';
 import { isThenable } from './property.js';
 
-/** Whom events speak of: `draining` of the application as a whole. @publicApi */
-export type EventKind = PolicyKind | 'draining';
+/** Whom events speak of: `draining` of the application as a whole, `sharedState` of its store. @publicApi */
+export type EventKind = PolicyKind | 'draining' | 'sharedState';
 
 /** Something that happened to a policy. @publicApi */
 export interface PolicyEvent {

@@ -163,6 +163,18 @@ export interface Fleet {
   onLeave?(leave: () => Promise<void>): void;
 }
 
+/** How a store does, as this instance sees it. */
+export interface StoreHealth {
+  /** Whether it is not asked at the moment, since it did not answer. */
+  readonly lost: boolean;
+  /** Calls that were made, those of them that failed or took too long, and how long all took together. */
+  readonly calls: number;
+  readonly failures: number;
+  readonly totalMs: number;
+  /** Calls `listener` when the store is lost, with the last error, and when it is back. */
+  onChange(listener: (lost: boolean, error: unknown) => void): void;
+}
+
 /**
  * State that several instances share. Every call may fail or take too long: who uses it decides from memory then.
  * Nothing that was given up is applied later, and nothing is applied twice.
@@ -179,6 +191,8 @@ export interface SharedState {
   readonly circuit: SharedCircuits;
   readonly cache: SharedCache;
   readonly presence: SharedPresence;
+  /** Where it is a store that can be lost. */
+  readonly health?: StoreHealth;
   /** Lets go of what this instance holds. A client that was given is not closed. */
   close(): Promise<void>;
 }

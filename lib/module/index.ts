@@ -16,4 +16,5 @@ export {
   type ResilienceModuleAsyncOptions,
   type ResilienceOptionsFactory,
 } from './resilience.module.js';
+export type { SharedStateStats } from './shared-fleet.js';
 export { ResilienceService, type ResilienceStats } from './resilience.service.js';

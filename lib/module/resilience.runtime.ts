@@ -93,7 +93,9 @@ export class ResilienceRuntime implements Runtime {
     const { sharedState } = options;
     // What is no store is refused below, with everything else.
     this.fleet =
-      typeof sharedState?.take === 'function' ? new SharedFleet(sharedState, this.clock) : undefined;
+      typeof sharedState?.take === 'function'
+        ? new SharedFleet(sharedState, this.clock, this.events)
+        : undefined;
     this.policies = new PolicyRegistry(options.defaults ?? {}, options.maxPolicies ?? 10_000, {
       clock: this.clock,
       random: options.random,

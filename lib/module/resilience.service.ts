@@ -39,6 +39,7 @@ import {
   type PolicyTypes,
 } from './policy-kinds.js';
 import type { ResilienceRuntime } from './resilience.runtime.js';
+import type { SharedStateStats } from './shared-fleet.js';
 
 type ByName<T> = Readonly<Record<string, T>>;
 
@@ -59,6 +60,8 @@ export interface ResilienceStats {
   readonly draining: DrainingStats;
   /** Faults that were started live. */
   readonly liveFaults: LiveFaultStats;
+  /** With `sharedState`: how its store does. */
+  readonly sharedState?: SharedStateStats;
   /** With `callDurations`: how long calls took, by pipeline, which is called as its method: `Class.method`. */
   readonly calls?: ByName<PipelineDurations>;
 }
@@ -228,12 +231,13 @@ export class ResilienceService {
       return [POLICY_KINDS[kind].plural, Object.fromEntries(policies)] as const;
     });
     const timestamp = new Date(this.runtime.clock.wallTime()).toISOString();
-    const { durations } = this.runtime;
+    const { durations, fleet } = this.runtime;
     return {
       timestamp,
       ...Object.fromEntries(byKind),
       draining: this.draining.stats(),
       liveFaults: this.runtime.faults.stats(),
+      ...(fleet && { sharedState: fleet.stats() }),
       ...(durations && { calls: durations.stats() }),
     } as unknown as ResilienceStats;
   }

@@ -1,4 +1,5 @@
 import type { Clock, RandomSource } from '../core/clock.js';
+import type { StoreHealth } from '../core/shared-state.js';
 import { TimerEntry } from '../core/timer-entry.js';
 
 /** The store is not asked, or has not answered in time. Whoever gets it decides from memory. */
@@ -16,7 +17,6 @@ export interface StoreGuardOptions {
   readonly maxInFlight?: number;
   /** Asks whether the store is back. */
   readonly probe: () => Promise<unknown>;
-  readonly onChange?: (degraded: boolean, error: unknown) => void;
 }
 
 const TIMEOUTS_TO_DEGRADE = 2;
@@ -32,13 +32,17 @@ const PROBE_TIMEOUT_MS = 1_000;
  * store that does not answer: after two timeouts or three errors in a row no call is made but one jittered probe at a
  * time, until one succeeds.
  */
-export class StoreGuard {
+export class StoreGuard implements StoreHealth {
+  calls = 0;
+  failures = 0;
+  totalMs = 0;
   private timeouts = 0;
   private errors = 0;
   private inFlight = 0;
   private isDegraded = false;
   private isClosed = false;
   private probeDelayMs = FIRST_PROBE_MS;
+  private readonly listeners: ((lost: boolean, error: unknown) => void)[] = [];
   private readonly prober = new Prober(() => void this.probe());
 
   constructor(
@@ -47,8 +51,12 @@ export class StoreGuard {
     private readonly random: RandomSource,
   ) {}
 
-  get degraded(): boolean {
+  get lost(): boolean {
     return this.isDegraded;
+  }
+
+  onChange(listener: (lost: boolean, error: unknown) => void): void {
+    this.listeners.push(listener);
   }
 
   /**
@@ -84,17 +92,21 @@ export class StoreGuard {
   private bounded<T>(limitMs: number, call: (giveUpAt: number) => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.inFlight++;
+      const startedAt = this.clock.now();
       let waiting = true;
       const end = () => {
-        if (waiting) this.inFlight--;
+        if (!waiting) return;
         waiting = false;
+        this.inFlight--;
+        this.calls++;
+        this.totalMs += this.clock.now() - startedAt;
       };
       const cancel = this.clock.delay(limitMs, () => {
         end();
         reject(new StoreUnavailableError(`The shared store did not answer within ${limitMs} ms.`));
       });
       // What comes in after it was given up is heard and changes nothing.
-      call(this.clock.now() + limitMs).then(
+      call(startedAt + limitMs).then(
         (value) => {
           end();
           cancel();
@@ -111,13 +123,14 @@ export class StoreGuard {
   }
 
   private failed(error: unknown): void {
+    this.failures++;
     if (error instanceof StoreUnavailableError) this.timeouts++;
     else this.errors++;
     if (this.timeouts < TIMEOUTS_TO_DEGRADE && this.errors < ERRORS_TO_DEGRADE) return;
     if (this.isDegraded || this.isClosed) return;
     this.isDegraded = true;
     this.probeDelayMs = FIRST_PROBE_MS;
-    this.options.onChange?.(true, error);
+    this.tell(true, error);
     this.scheduleProbe();
   }
 
@@ -138,7 +151,11 @@ export class StoreGuard {
     if (this.isClosed) return;
     this.timeouts = this.errors = 0;
     this.isDegraded = false;
-    this.options.onChange?.(false, undefined);
+    this.tell(false, undefined);
+  }
+
+  private tell(lost: boolean, error: unknown): void {
+    for (const listener of this.listeners) listener(lost, error);
   }
 }
 

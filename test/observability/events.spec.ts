@@ -415,7 +415,7 @@ describe('events', () => {
     await tick();
 
     expect(unknown).toEqual([]);
-    const cleared = Object.keys(EVENT_TYPES).filter((kind) => kind !== 'draining');
+    const cleared = Object.keys(EVENT_TYPES).filter((kind) => kind !== 'draining' && kind !== 'sharedState');
     expect([...heard]).toEqual(
       expect.arrayContaining([
         'circuitBreaker state-changed',

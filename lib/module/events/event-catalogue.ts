@@ -96,6 +96,11 @@ export interface PolicyEventDetails {
     };
     readonly experiment: { readonly state: ExperimentState; readonly reason?: string };
   };
+  readonly sharedState: {
+    /** The store does not answer: each instance decides alone. */
+    readonly lost: { readonly error: unknown };
+    readonly returned: { readonly lostForMs: number };
+  };
   readonly draining: {
     readonly draining: DrainDetails;
     readonly quiesced: DrainDetails;
@@ -133,6 +138,7 @@ export const EVENT_TYPES: Types = {
   idempotency: ['rejected', 'lease-lost', 'store-failed', ...OF_ANY],
   hedge: ['hedged', ...OF_ANY],
   chaos: ['injected', 'started', 'ended', 'experiment', ...OF_ANY],
+  sharedState: ['lost', 'returned'],
   draining: ['draining', 'quiesced', 'closed'],
 };
 
@@ -148,5 +154,6 @@ export const TRANSITIONS = {
   idempotency: BY_OPERATOR,
   hedge: BY_OPERATOR,
   chaos: ['started', 'ended', 'experiment', ...BY_OPERATOR],
+  sharedState: ['lost', 'returned'],
   draining: ['draining', 'quiesced', 'closed'],
 } satisfies Partial<Types> & EventSelection;

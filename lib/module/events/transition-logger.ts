@@ -1,4 +1,5 @@
 import { Logger } from '@nestjs/common';
+import { formatDuration } from '../../core/duration.js';
 import type { EventHub } from '../../core/events.js';
 import type { PolicyEventOf } from './event-catalogue.js';
 
@@ -6,7 +7,7 @@ import type { PolicyEventOf } from './event-catalogue.js';
 const ALARMING: ReadonlySet<string> = new Set(['open', 'forced-open', 'disabled', 'meter-only']);
 
 /**
- * Writes state changes of circuit breakers to Nest's log, each once, and never a rejection: that would be a line per
+ * Writes state changes of circuit breakers and of the shared store to Nest's log, each once, and never a rejection: that would be a line per
  * call. The drain writes its own.
  */
 export function logTransitions(events: EventHub): () => void {
@@ -20,12 +21,23 @@ export function logTransitions(events: EventHub): () => void {
   const crossed = ({ policy, details }: PolicyEventOf<'circuitBreaker', 'threshold-crossed'>) => {
     logger.warn(`${breaker(policy, details.key)} would have opened: ${details.reason}.`);
   };
+  const lost = ({ details }: PolicyEventOf<'sharedState', 'lost'>) => {
+    logger.warn(`The shared store is lost; this instance decides alone (${String(details.error)}).`);
+  };
+  const returned = ({ details }: PolicyEventOf<'sharedState', 'returned'>) => {
+    logger.log(`The shared store is back after ${formatDuration(Math.round(details.lostForMs))}.`);
+  };
   const listener = (event: unknown) => {
     const { type } = event as { type: string };
-    if (type === 'state-changed') changed(event as PolicyEventOf<'circuitBreaker', 'state-changed'>);
+    if (type === 'lost') lost(event as PolicyEventOf<'sharedState', 'lost'>);
+    else if (type === 'returned') returned(event as PolicyEventOf<'sharedState', 'returned'>);
+    else if (type === 'state-changed') changed(event as PolicyEventOf<'circuitBreaker', 'state-changed'>);
     else crossed(event as PolicyEventOf<'circuitBreaker', 'threshold-crossed'>);
   };
-  return events.listen(listener, { circuitBreaker: ['state-changed', 'threshold-crossed'] });
+  return events.listen(listener, {
+    circuitBreaker: ['state-changed', 'threshold-crossed'],
+    sharedState: ['lost', 'returned'],
+  });
 }
 
 function breaker(name: string, key: string | undefined): string {

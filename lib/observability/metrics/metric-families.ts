@@ -161,6 +161,15 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     read: ({ totalAllowed, totalRejected }) => ({ allowed: totalAllowed, rejected: totalRejected }),
   }),
   family({
+    kind: 'rateLimit',
+    name: 'resilience_store_decisions_total',
+    type: 'counter',
+    unit: '1',
+    help: 'Decisions of a shared rate limit, by where they come from: the store, what it had lent, or this instance alone.',
+    label: 'source',
+    read: ({ shared }) => ({ ...shared }),
+  }),
+  family({
     kind: 'timeout',
     name: 'resilience_timeout_calls_total',
     type: 'counter',
@@ -259,6 +268,22 @@ export const OTHER_METRICS = {
   liveFaultsInjected: {
     name: 'resilience_chaos_live_injected_total',
     help: 'Calls that faults which were started live hit on purpose.',
+  },
+  storeState: {
+    name: 'resilience_store_state',
+    help: '1 for the state that the shared store is in (available, lost), 0 for the other.',
+  },
+  storeFailures: {
+    name: 'resilience_store_failures_total',
+    help: 'Calls of the shared store that failed or took too long.',
+  },
+  storeCalls: {
+    name: 'resilience_store_call_seconds',
+    help: 'How long calls of the shared store took.',
+  },
+  instances: {
+    name: 'resilience_store_instances',
+    help: 'Instances of the application that share state, as far as this one knows.',
   },
   durations: {
     name: 'resilience_call_duration_seconds',

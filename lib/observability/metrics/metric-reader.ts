@@ -8,6 +8,8 @@ import { RisingTotals } from './rising-totals.js';
 
 const PHASES: readonly DrainPhase[] = ['ready', 'draining', 'quiesced', 'closed'];
 
+const STORE_STATES = ['available', 'lost'];
+
 type Labels = Readonly<Record<string, string>>;
 
 /** One value, of one set of labels; `undefined` where nobody knows it yet. */
@@ -90,6 +92,29 @@ export class MetricReader {
 
   liveFaultsInjected(): Reading[] {
     return [{ labels: {}, value: this.stats().liveFaults.totalInjected }];
+  }
+
+  storeState(): Reading[] {
+    const { sharedState } = this.stats();
+    if (sharedState === undefined) return [];
+    const state = sharedState.lost ? 'lost' : 'available';
+    return STORE_STATES.map((each) => ({ labels: { state: each }, value: each === state ? 1 : 0 }));
+  }
+
+  storeFailures(): Reading[] {
+    const { sharedState } = this.stats();
+    return sharedState === undefined ? [] : [{ labels: {}, value: sharedState.failures }];
+  }
+
+  storeCalls(): TotalReading[] {
+    const { sharedState } = this.stats();
+    if (sharedState === undefined) return [];
+    return [{ labels: {}, count: sharedState.calls, sum: sharedState.totalMs / 1_000 }];
+  }
+
+  instances(): Reading[] {
+    const { sharedState } = this.stats();
+    return sharedState === undefined ? [] : [{ labels: {}, value: sharedState.instances }];
   }
 
   durations(): DurationReading[] {

@@ -10,7 +10,7 @@ import type { EventSelection, PolicyEvent } from '../../core/events.js';
 import { plainDetails } from '../../module/events/event-log.js';
 import type { ResilienceService } from '../../module/resilience.service.js';
 import { METRIC_FAMILIES, OTHER_METRICS } from '../metrics/metric-families.js';
-import { MetricReader, type Reading } from '../metrics/metric-reader.js';
+import { MetricReader, type Reading, type TotalReading } from '../metrics/metric-reader.js';
 
 const SCOPE = 'nestjs-breakwater';
 
@@ -84,21 +84,26 @@ function instruments(meter: Meter, reader: MetricReader): Observed[] {
   const gauge = (name: string, description: string, unit: string) =>
     meter.createObservableGauge(name, { description, unit });
   const { budget, drainState, drainInFlight, liveFaults, liveFaultsInjected, durations } = OTHER_METRICS;
+  const { storeState, storeFailures, storeCalls, instances } = OTHER_METRICS;
 
+  /** How many, and how much together: an observed histogram is something that the API does not have. */
+  const totals = (
+    name: string,
+    help: string,
+    unit: string,
+    read: () => readonly TotalReading[],
+  ): Observed[] => [
+    [counter(`${name}_sum`, help, unit), () => read().map(({ labels, sum }) => ({ labels, value: sum }))],
+    [
+      counter(`${name}_count`, help, '1'),
+      () => read().map(({ labels, count }) => ({ labels, value: count })),
+    ],
+  ];
   const ofPolicies = METRIC_FAMILIES.flatMap((family): Observed[] => {
     const { name, help, unit, type } = family;
     if (type === 'gauge') return [[gauge(name, help, unit), () => reader.values(family)]];
     if (type === 'counter') return [[counter(name, help, unit), () => reader.values(family)]];
-    return [
-      [
-        counter(`${name}_sum`, help, unit),
-        () => reader.sums(family).map(({ labels, sum }) => ({ labels, value: sum })),
-      ],
-      [
-        counter(`${name}_count`, help, '1'),
-        () => reader.sums(family).map(({ labels, count }) => ({ labels, value: count })),
-      ],
-    ];
+    return totals(name, help, unit, () => reader.sums(family));
   });
   return [
     ...ofPolicies,
@@ -107,15 +112,11 @@ function instruments(meter: Meter, reader: MetricReader): Observed[] {
     [gauge(drainInFlight.name, drainInFlight.help, '1'), () => reader.drainInFlight()],
     [gauge(liveFaults.name, liveFaults.help, '1'), () => reader.liveFaults()],
     [counter(liveFaultsInjected.name, liveFaultsInjected.help, '1'), () => reader.liveFaultsInjected()],
-    // An observed histogram is something that the API does not have: how many, and how long together.
-    [
-      counter(`${durations.name}_sum`, durations.help, 's'),
-      () => reader.durations().map(({ labels, sum }) => ({ labels, value: sum })),
-    ],
-    [
-      counter(`${durations.name}_count`, durations.help, '1'),
-      () => reader.durations().map(({ labels, count }) => ({ labels, value: count })),
-    ],
+    [gauge(storeState.name, storeState.help, '1'), () => reader.storeState()],
+    [counter(storeFailures.name, storeFailures.help, '1'), () => reader.storeFailures()],
+    ...totals(storeCalls.name, storeCalls.help, 's', () => reader.storeCalls()),
+    [gauge(instances.name, instances.help, '1'), () => reader.instances()],
+    ...totals(durations.name, durations.help, 's', () => reader.durations()),
   ];
 }
 

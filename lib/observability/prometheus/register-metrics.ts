@@ -37,6 +37,7 @@ export function registerResilienceMetrics(
 
 function sourcesOf(reader: MetricReader): readonly MetricSource[] {
   const { budget, drainState, drainInFlight, liveFaults, liveFaultsInjected, durations } = OTHER_METRICS;
+  const { storeState, storeFailures, storeCalls, instances } = OTHER_METRICS;
   return [
     ...METRIC_FAMILIES.map((family) => sourceOf(family, reader)),
     { ...budget, type: 'gauge', labelNames: ['name'], read: () => reader.budgets() },
@@ -44,6 +45,10 @@ function sourcesOf(reader: MetricReader): readonly MetricSource[] {
     { ...drainInFlight, type: 'gauge', labelNames: [], read: () => reader.drainInFlight() },
     { ...liveFaults, type: 'gauge', labelNames: [], read: () => reader.liveFaults() },
     { ...liveFaultsInjected, type: 'counter', labelNames: [], read: () => reader.liveFaultsInjected() },
+    { ...storeState, type: 'gauge', labelNames: ['state'], read: () => reader.storeState() },
+    { ...storeFailures, type: 'counter', labelNames: [], read: () => reader.storeFailures() },
+    { ...storeCalls, type: 'summary', labelNames: [], read: () => reader.storeCalls().flatMap(totalLines) },
+    { ...instances, type: 'gauge', labelNames: [], read: () => reader.instances() },
     {
       ...durations,
       type: 'histogram',

@@ -11,7 +11,7 @@ import type { LimitAlgorithm } from './algorithm.js';
 import { KeyedStates } from './keyed-states.js';
 import { costError, decisionOf } from './limiter.js';
 import { rateLimitSettings, type RateLimitOptions, type RateLimitSettings } from './rate-limit.options.js';
-import { SharedLimit } from './shared-limit.js';
+import { SharedLimit, type SharedDecisions } from './shared-limit.js';
 import { SharedTurn } from './shared-turn.js';
 import { TurnLine } from './turn-line.js';
 
@@ -31,6 +31,8 @@ export interface RateLimitStats {
   readonly waiting: number;
   /** Keys that are kept at the moment. */
   readonly keys: number;
+  /** Of a shared limit: decisions that the store made, that were made from what it had lent, and without it. */
+  readonly shared?: Readonly<SharedDecisions>;
 }
 
 /** What was taken, for whom and when, so that it can be given back. */
@@ -68,6 +70,8 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   private readonly lines = new Map<string, TurnLine<Taken>>();
   private totalAllowed = 0;
   private totalRejected = 0;
+  /** Of a shared limit. */
+  private readonly decisions: SharedDecisions = { store: 0, lease: 0, alone: 0 };
   private overflowed = false;
 
   /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
@@ -208,6 +212,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     this.epoch++;
     for (const line of this.lines.values()) line.serve();
     this.totalAllowed = this.totalRejected = 0;
+    this.decisions.store = this.decisions.lease = this.decisions.alone = 0;
   }
 
   /**
@@ -242,6 +247,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
       totalRejected: this.totalRejected,
       waiting,
       keys: this.shared?.keys ?? this.states.size,
+      ...(this.shared && { shared: { ...this.decisions } }),
     };
   }
 
@@ -300,7 +306,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   private createShared(): SharedLimit | undefined {
     const { shared } = this.settings;
     const fleet = this.environment?.fleet;
-    return shared && fleet && new SharedLimit(this.name, shared, fleet, this.clock);
+    return shared && fleet && new SharedLimit(this.name, shared, fleet, this.clock, this.decisions);
   }
 
   private take(place: string, cost: number, now: number): boolean {

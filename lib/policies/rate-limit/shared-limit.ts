@@ -14,6 +14,13 @@ export interface SharedLimitSettings {
   readonly maxKeys: number;
 }
 
+/** How often the store decided, what it had lent, and this instance alone. */
+export interface SharedDecisions {
+  store: number;
+  lease: number;
+  alone: number;
+}
+
 /** Units borrowed from the store, of one key. */
 interface Lease {
   left: number;
@@ -47,6 +54,7 @@ export class SharedLimit {
     private readonly settings: SharedLimitSettings,
     private readonly fleet: Fleet,
     private readonly clock: Clock,
+    private readonly decisions: SharedDecisions,
   ) {}
 
   /** Keys that are kept at the moment. */
@@ -60,10 +68,12 @@ export class SharedLimit {
     if (lease === undefined) return undefined;
     if (this.settings.mode === 'leased' && lease.left >= cost && lease.expiresAt > now) {
       lease.left -= cost;
+      this.decisions.lease++;
       lease.last = this.allowed(lease.last.remaining - cost, lease.last.resetMs);
       return lease.last;
     }
     if (lease.deniedUntil <= now) return undefined;
+    this.decisions.lease++;
     lease.last = this.refused(lease.deniedUntil - now, lease.last.resetMs);
     return lease.last;
   }
@@ -104,6 +114,7 @@ export class SharedLimit {
     // In units of the cost, which need not be whole.
     const answer = await this.ask(key, { unit: cost, want: 1, min: 1 }, remainingMs);
     const { granted, remaining, resetMs, retryAfterMs } = answer;
+    this.decisions.store++;
     const left = Math.floor(remaining * cost);
     const lease = this.leaseOf(key);
     lease.last = granted > 0 ? this.allowed(left, resetMs) : this.refused(retryAfterMs, resetMs, left);
@@ -164,6 +175,7 @@ export class SharedLimit {
   /** The store is lost. */
   private decideAlone(key: string, cost: number): RateLimitDecision {
     const { onStoreLoss, capacity } = this.settings;
+    this.decisions.alone++;
     if (onStoreLoss === 'open') return this.allowed(capacity, 0);
     if (onStoreLoss === 'closed') return this.refused(CLOSED_RETRY_MS, CLOSED_RETRY_MS);
     if (this.share?.size !== this.fleet.size) this.share = new LocalShare(this.settings, this.fleet.size);

@@ -12,6 +12,7 @@ import type {
   SharedPresence,
   SharedState,
   StateKey,
+  StoreHealth,
   TakeAnswer,
   TakeRequest,
 } from '../../core/shared-state.js';
@@ -110,14 +111,11 @@ export class RedisState implements SharedState {
     }
     this.clock = options.clock ?? systemClock;
     this.guard = new StoreGuard(
-      {
-        timeoutMs,
-        probe: () => this.ask(CHECK, CHECKED),
-        ...(options.onChange && { onChange: options.onChange }),
-      },
+      { timeoutMs, probe: () => this.ask(CHECK, CHECKED) },
       this.clock,
       options.random ?? Math.random,
     );
+    if (options.onChange !== undefined) this.guard.onChange(options.onChange);
     this.permits = this.createPermits();
     this.once = this.createOnce();
     this.circuit = this.createCircuits();
@@ -130,7 +128,11 @@ export class RedisState implements SharedState {
 
   /** Whether the store is lost at the moment. */
   get degraded(): boolean {
-    return this.guard.degraded;
+    return this.guard.lost;
+  }
+
+  get health(): StoreHealth {
+    return this.guard;
   }
 
   async take(key: StateKey, request: TakeRequest, remainingMs?: number): Promise<TakeAnswer> {
