@@ -33,6 +33,7 @@ class Store {
   readonly asked: string[] = [];
   answers: 'yes' | 'no' | 'late' = 'yes';
   refuses: Operation | undefined;
+  heard: (name: Operation) => void = () => {};
   private held: Promise<void> = Promise.resolve();
   readonly state: SharedState;
 
@@ -42,6 +43,7 @@ class Store {
       <A extends unknown[], T>(name: Operation, call: (...args: A) => Promise<T>) =>
       async (...args: A): Promise<T> => {
         this.asked.push(name);
+        this.heard(name);
         const { answers } = this;
         if (answers === 'no' || this.refuses === name) throw new Error('lost');
         await this.held;
@@ -440,11 +442,12 @@ describe('A bulkhead that instances share', () => {
     const { clock, first } = setUp();
     first.store.refuses = 'acquire';
     await first.beginMany(1);
-    for (let i = 0; i < 4; i++) {
-      await clock.advance(240);
-      first.begin();
-      expect([first.active, first.source]).toEqual([i + 2, 'local-share']);
-    }
+    const seen: unknown[] = [];
+    first.store.heard = (name) => {
+      if (name === 'acquire') seen.push([first.begin() && first.active, first.source]);
+    };
+    await clock.advance(900);
+    expect(seen).toEqual([2, 3, 4, 5].map((active) => [active, 'local-share']));
   });
 
   it('SS-06 what is idle is kept while the store is lost', async () => {
