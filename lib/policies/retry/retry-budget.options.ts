@@ -6,7 +6,10 @@ import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../
 export interface RetryBudgetOptions {
   /** Retries per 100 calls of the window. Default 10. */
   readonly percent?: number;
-  /** Retries per second that are always there, even without traffic. Default 1; 0 where `percent` alone shall count. */
+  /**
+   * Retries per second that are always there, even without traffic; of instances that share state together. Default 1; 0
+   * where `percent` alone shall count.
+   */
   readonly minPerSecond?: number;
   /** Retries in any interval of `window`, in place of a share. */
   readonly max?: number;

@@ -3,6 +3,7 @@ import { announce, clockOf, type PolicyEnvironment } from '../../core/environmen
 import { formatDuration } from '../../core/duration.js';
 import { InvalidOptionsError, type OptionProblem } from '../../core/errors.js';
 import type { Policy } from '../../core/policy.js';
+import type { Fleet } from '../../core/shared-state.js';
 import {
   retryBudgetProblems,
   retryBudgetSettings,
@@ -37,6 +38,9 @@ export interface RetryBudgetStats {
  * How many retries (and hedges) a group of calls may add to a dependency: a share of the calls in a sliding window, with
  * a floor per second, or a fixed number per window. Check and take are one step. After the retry budgets of Finagle.
  *
+ * Nothing is shared among instances: shares of each one's own calls add up to the share of all. Where there is a fleet
+ * the floor is divided by the number of its instances.
+ *
  * @example
  * const budget = new RetryBudget('payments', { percent: 10, minPerSecond: 1, window: '10s' });
  *
@@ -59,7 +63,7 @@ export class RetryBudget implements Policy {
   ) {
     this.settings = retryBudgetSettings(options, `retry budget "${name}"`);
     this.clock = clockOf(environment);
-    this.meter = createMeter(this.settings);
+    this.meter = this.createMeter();
   }
 
   /**
@@ -97,7 +101,7 @@ export class RetryBudget implements Policy {
 
   reset(): void {
     announce(this.environment, this, 'cleared');
-    this.meter = createMeter(this.settings);
+    this.meter = this.createMeter();
     this.lastTakenAt = Number.NEGATIVE_INFINITY;
     this.totalRetries = this.totalRefused = 0;
   }
@@ -112,7 +116,7 @@ export class RetryBudget implements Policy {
     const settings = retryBudgetSettings(merged, `retry budget "${this.name}"`);
     this.options = merged;
     this.settings = settings;
-    if (!this.meter.adopt(settings)) this.meter = createMeter(settings);
+    if (!this.meter.adopt(settings)) this.meter = this.createMeter();
   }
 
   stats(): RetryBudgetStats {
@@ -140,6 +144,13 @@ export class RetryBudget implements Policy {
     return settings.max === undefined
       ? `${settings.percent} % of calls, at least ${settings.minPerSecond}/s, over ${formatDuration(settings.windowMs)}`
       : `${settings.max} in ${formatDuration(settings.windowMs)}`;
+  }
+
+  private createMeter(): BudgetMeter {
+    const { settings } = this;
+    return settings.max === undefined
+      ? new ShareMeter(settings, this.environment?.fleet)
+      : new CountMeter(settings);
   }
 
   private canRetryAt(now: number): boolean {
@@ -210,10 +221,6 @@ interface BudgetMeter {
   adopt(settings: RetryBudgetSettings): boolean;
 }
 
-function createMeter(settings: RetryBudgetSettings): BudgetMeter {
-  return settings.max === undefined ? new ShareMeter(settings) : new CountMeter(settings);
-}
-
 /** Calls and retries per slice of the window. */
 class ShareMeter implements BudgetMeter {
   calls = 0;
@@ -223,11 +230,15 @@ class ShareMeter implements BudgetMeter {
   private newest = Number.NEGATIVE_INFINITY;
   private newestEndsAt = Number.NEGATIVE_INFINITY;
 
-  constructor(private settings: RetryBudgetSettings) {}
+  constructor(
+    private settings: RetryBudgetSettings,
+    private readonly fleet: Fleet | undefined,
+  ) {}
 
   get allowed(): number {
     const { percent, minPerSecond, windowMs } = this.settings;
-    return (this.calls * percent) / 100 + (minPerSecond * windowMs) / 1000;
+    const floor = (minPerSecond * windowMs) / 1000;
+    return (this.calls * percent) / 100 + (this.fleet === undefined ? floor : floor / this.fleet.size);
   }
 
   deposit(now: number): void {

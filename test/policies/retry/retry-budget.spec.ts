@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { RetryBudgetExhaustedError } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { RetryBudget, RetryPolicy, type RetryBudgetOptions } from '../../../lib/policies/retry/index.js';
+import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { CountBudgetModel, ShareBudgetModel } from '../../models/retry-budget-model.js';
 import { MODEL_RUNS, MODEL_STEPS, loadOf } from '../../models/runs.js';
@@ -114,6 +115,26 @@ describe('RetryBudget', () => {
     clock.time = 10_000;
 
     expect(budget.stats().totalRequests).toBe(1);
+  });
+
+  it('BU-02 instances that share state divide the floor, and not the share, by how many there are', () => {
+    const clock = new SteppedClock();
+    const fleet = { state: new MemoryState(new MemoryWorld(clock)), size: 4 };
+    const options = { percent: 10, minPerSecond: 2, window: '10s' } as const;
+    const budget = new RetryBudget('b', options, { clock, fleet });
+    const counted = new RetryBudget('c', { max: 8 }, { clock, fleet });
+
+    expect([budget.stats().maxRetries, counted.stats().maxRetries]).toEqual([5, 8]);
+    for (let i = 0; i < 5; i++) expect(budget.tryTake()).toBe(true);
+    expect(budget.tryTake()).toBe(false);
+    for (let i = 0; i < 100; i++) budget.deposit();
+    expect(budget.stats().maxRetries).toBe(15);
+    fleet.size = 2;
+    expect(budget.stats().maxRetries).toBe(20);
+    budget.update({ minPerSecond: 1 });
+    expect(budget.stats().maxRetries).toBe(15);
+    budget.reset();
+    expect(budget.stats().maxRetries).toBe(5);
   });
 
   it('BU-02 minPerSecond × window is there at once, even with no traffic', () => {
