@@ -42,6 +42,13 @@ export interface IdempotencyStats {
   readonly evicted: number | undefined;
 }
 
+/** A key that a run of this process holds, and where. */
+interface Lease {
+  readonly store: OnceStore;
+  readonly key: string;
+  readonly fence: number;
+}
+
 /** Where outcomes are kept. */
 export interface IdempotencyEnvironment extends PolicyEnvironment {
   /** Default: memory. */
@@ -64,7 +71,7 @@ export class IdempotencyPolicy implements Policy, Driver {
   readonly kind = 'idempotency';
   readonly policy = this;
   private readonly clock: Clock;
-  private readonly store: OnceStore;
+  private store: OnceStore;
   private settings: IdempotencySettings;
   private readonly flights = new Map<string, Flight>();
   private totals = {
@@ -121,7 +128,8 @@ export class IdempotencyPolicy implements Policy, Driver {
   }
 
   /**
-   * Changes options while it runs; what is kept stays kept for its time.
+   * Changes options while it runs; what is kept stays kept for its time. Where `shared` becomes true or false, outcomes are
+   * kept elsewhere from then on: those of before are not replayed, and what runs is settled where it began.
    *
    * @throws {@link InvalidOptionsError}; the old options then stay in force.
    */
@@ -130,8 +138,9 @@ export class IdempotencyPolicy implements Policy, Driver {
     this.settings = idempotencySettings(merged, `idempotency "${this.name}"`);
     this.options = merged;
     // A store that was given may keep the records of others too.
-    const own = this.environment?.once === undefined;
-    if (own && this.store instanceof MemoryOnceStore) this.store.resize(this.settings.maxRecords);
+    if (this.environment?.once !== undefined) return;
+    if (this.store instanceof MemoryOnceStore && !this.isShared) this.store.resize(this.settings.maxRecords);
+    else this.store = this.createStore();
   }
 
   stats(): IdempotencyStats {
@@ -170,6 +179,10 @@ export class IdempotencyPolicy implements Policy, Driver {
     return settle(outcome);
   }
 
+  private get isShared(): boolean {
+    return this.settings.shared !== false && this.environment?.fleet !== undefined;
+  }
+
   private createStore(): OnceStore {
     const { shared, maxRecords } = this.settings;
     const fleet = this.environment?.fleet;
@@ -181,9 +194,10 @@ export class IdempotencyPolicy implements Policy, Driver {
   private async take(key: string, fingerprint: string, call: Call, next: Next): Promise<unknown> {
     const flight = new Flight(fingerprint);
     this.flights.set(key, flight);
+    const { store } = this;
     let landed: OnceOutcome = ABANDONED;
     try {
-      const begun = await this.store.begin(key, fingerprint, this.settings.leaseMs);
+      const begun = await store.begin(key, fingerprint, this.settings.leaseMs);
       switch (begun.kind) {
         case 'mismatch':
           throw this.mismatch(key);
@@ -194,7 +208,7 @@ export class IdempotencyPolicy implements Policy, Driver {
           landed = begun.outcome;
           return settle(begun.outcome);
         case 'run':
-          landed = await this.runOnce(key, begun.fence, call, next);
+          landed = await this.runOnce({ store, key, fence: begun.fence }, call, next);
           return settle(landed);
       }
     } finally {
@@ -212,9 +226,9 @@ export class IdempotencyPolicy implements Policy, Driver {
   }
 
   /** The first run of a key. Its outcome is what the caller gets, whatever becomes of keeping it. */
-  private async runOnce(key: string, fence: number, call: Call, next: Next): Promise<OnceOutcome> {
+  private async runOnce(lease: Lease, call: Call, next: Next): Promise<OnceOutcome> {
     this.totals.totalRuns++;
-    const heart = new Heart(this.clock, this.settings.leaseMs / 3, () => this.beat(key, fence));
+    const heart = new Heart(this.clock, this.settings.leaseMs / 3, () => this.beat(lease));
     heart.start();
     let outcome: OnceOutcome;
     try {
@@ -226,7 +240,7 @@ export class IdempotencyPolicy implements Policy, Driver {
       heart.stop();
       // What a method returned after its caller was told of a timeout is what the next call shall get.
       const late = outcome.ok ? undefined : call.lateSuccess;
-      await this.keep(key, fence, late === undefined ? outcome : { ok: true, value: late.value }, call);
+      await this.keep(lease, late === undefined ? outcome : { ok: true, value: late.value }, call);
     };
     if (call.hasOrphans) call.whenOrphansSettle(() => void keep());
     else await keep();
@@ -234,10 +248,10 @@ export class IdempotencyPolicy implements Policy, Driver {
   }
 
   /** Never throws: the work is done, and keeping its outcome is a courtesy to later calls. */
-  private async keep(key: string, fence: number, outcome: OnceOutcome, call: Call): Promise<void> {
+  private async keep({ store, key, fence }: Lease, outcome: OnceOutcome, call: Call): Promise<void> {
     try {
-      if (!outcome.ok && !this.isKept(outcome.value, call)) await this.store.fail(key, fence);
-      else if (!(await this.store.complete(key, fence, outcome, this.settings.ttlMs))) {
+      if (!outcome.ok && !this.isKept(outcome.value, call)) await store.fail(key, fence);
+      else if (!(await store.complete(key, fence, outcome, this.settings.ttlMs))) {
         this.totals.totalLost++;
         announce(this.environment, this, 'lease-lost', () => ({ key }));
       }
@@ -251,9 +265,9 @@ export class IdempotencyPolicy implements Policy, Driver {
     return !isRejection(error) && !call.abandoned && this.settings.storeErrors?.(error, call) === true;
   }
 
-  private async beat(key: string, fence: number): Promise<void> {
+  private async beat({ store, key, fence }: Lease): Promise<void> {
     try {
-      await this.store.beat(key, fence, this.settings.leaseMs);
+      await store.beat(key, fence, this.settings.leaseMs);
     } catch (error) {
       announce(this.environment, this, 'store-failed', () => ({ key, error }));
     }

@@ -58,6 +58,39 @@ describe('Idempotency that instances share', () => {
     expect([first.once.stats().records, alone.stats().records]).toEqual([1, 1]);
   });
 
+  it('ID-01 `shared` can be said later; what runs is settled where it began', async () => {
+    const { first, second } = setUp({});
+    const [early, late] = [deferred<string>(), deferred<string>()];
+    const before = first.once.execute(() => early.promise, under('k1'));
+    first.once.update({ shared: true });
+    second.once.update({ shared: true });
+    await first.once.execute(() => 'first', under('k2'));
+    expect(await second.once.execute(() => 'again', under('k2'))).toBe('first');
+    expect(first.once.stats().records).toBeUndefined();
+
+    early.resolve('early');
+    expect(await before).toBe('early');
+    expect(await second.once.execute(() => 'own', under('k1'))).toBe('own');
+    const within = first.once.execute(() => late.promise, under('k3'));
+    first.once.update({ shared: false });
+    late.resolve('late');
+    await within;
+    expect(await second.once.execute(() => 'again', under('k3'))).toBe('late');
+    await first.once.execute(() => 'mine', under('k4'));
+    expect(await second.once.execute(() => 'theirs', under('k4'))).toBe('theirs');
+    expect(first.once.stats()).toMatchObject({ records: 1, totalLost: 0, totalStoreFailures: 0 });
+  });
+
+  it('ID-01 another codec is in force from the next outcome on', async () => {
+    const { first, second } = setUp();
+    const codec = { encode: (value: unknown) => `<${String(value)}>`, decode: (text: string) => text };
+    first.once.update({ shared: { codec } });
+    second.once.update({ shared: { codec } });
+    await first.once.execute(() => 1, under('k1'));
+
+    expect(await second.once.execute(() => 2, under('k1'))).toBe('<1>');
+  });
+
   it('ID-02 ID-03 what runs elsewhere is a conflict, and other arguments a mismatch', async () => {
     const { first, second } = setUp({ shared: true, lease: '30s' });
     const work = deferred<string>();
