@@ -28,7 +28,7 @@ export const canRunRedis = process.env['REDIS_URL'] !== undefined || program !==
 /** Whether a test can have a server of its own, to be stopped and killed. */
 export const canOwnRedis = program !== undefined;
 
-/** The server of `REDIS_URL`, else a private one on a free port. */
+/** The server of `REDIS_URL`, else a private one. */
 export async function startRedis(options: readonly string[] = []): Promise<RedisServer> {
   const given = process.env['REDIS_URL'];
   if (given !== undefined && options.length === 0) {
@@ -39,7 +39,15 @@ export async function startRedis(options: readonly string[] = []): Promise<Redis
       stop: async () => {},
     };
   }
-  const port = await freePort();
+  return startOwnRedis(options);
+}
+
+/** A private server, on a free port or on the one that another server has had. */
+export async function startOwnRedis(
+  options: readonly string[] = [],
+  givenPort?: number,
+): Promise<RedisServer> {
+  const port = givenPort ?? (await freePort());
   const folder = mkdtempSync(join(tmpdir(), 'breakwater-redis-'));
   const args = [
     '--port',
@@ -52,6 +60,9 @@ export async function startRedis(options: readonly string[] = []): Promise<Redis
     'no',
     '--dir',
     folder,
+    // A replica is served at once.
+    '--repl-diskless-sync-delay',
+    '0',
   ];
   const server = spawn(program as string, [...args, ...options], { stdio: ['ignore', 'pipe', 'ignore'] });
   for await (const chunk of server.stdout) if (String(chunk).includes('Ready to accept connections')) break;
