@@ -1,28 +1,42 @@
-import { Module } from '@nestjs/common';
-import { ResilienceAdminModule, ResilienceHealthModule, ResilienceModule } from 'nestjs-breakwater';
-import { ResilienceDashboardModule } from 'nestjs-breakwater/dashboard';
-import { ResiliencePrometheusModule } from 'nestjs-breakwater/prometheus';
-import { OperatorsGuard } from './operators/operators.guard.js';
-import { PatternsController } from './patterns/patterns.controller.js';
-import { PatternsService } from './patterns/patterns.service.js';
-import { PricesController } from './prices/prices.controller.js';
-import { PricesService } from './prices/prices.service.js';
-import { UpstreamClient } from './upstream/upstream.client.js';
-import { UpstreamController } from './upstream/upstream.controller.js';
+import { Module, type DynamicModule, type MiddlewareConsumer, type NestModule } from '@nestjs/common';
+import { AuditModule } from './audit/audit.module.js';
+import { CacheModule } from './cache/cache.module.js';
+import { correlate } from './correlation/correlation.js';
+import { DatabaseModule } from './database/database.module.js';
+import { DemoModule } from './demo/demo.module.js';
+import { OperationsModule } from './operations/operations.module.js';
+import { PatternsModule } from './patterns/patterns.module.js';
+import { PricesModule } from './prices/prices.module.js';
+import { QuotesModule } from './quotes/quotes.module.js';
+import { RedisModule } from './redis/redis.module.js';
+import { resilience } from './resilience/resilience.js';
+import { RoutesModule } from './routes/routes.module.js';
+import type { Settings } from './settings/settings.js';
+import { SettingsModule } from './settings/settings.module.js';
+import { UpstreamModule } from './upstream/upstream.module.js';
 
 @Module({
   imports: [
-    ResilienceModule.forRoot({
-      requestContext: true,
-      callDurations: true,
-      draining: { readinessDelay: process.env['READINESS_DELAY'] ?? '1s' },
-    }),
-    ResilienceHealthModule.register(),
-    ResilienceAdminModule.register({ guards: [OperatorsGuard] }),
-    ResilienceDashboardModule.register({ guards: [OperatorsGuard], title: 'Traffic manager' }),
-    ResiliencePrometheusModule.register({ defaultMetrics: true }),
+    resilience,
+    RedisModule,
+    DatabaseModule,
+    CacheModule,
+    RoutesModule,
+    AuditModule,
+    UpstreamModule,
+    PricesModule,
+    QuotesModule,
+    PatternsModule,
+    DemoModule,
+    OperationsModule,
   ],
-  controllers: [PricesController, PatternsController, UpstreamController],
-  providers: [UpstreamClient, PricesService, PatternsService],
 })
-export class AppModule {}
+export class AppModule implements NestModule {
+  static register(settings: Settings): DynamicModule {
+    return { module: AppModule, imports: [SettingsModule.register(settings)] };
+  }
+
+  configure(consumer: MiddlewareConsumer): void {
+    consumer.apply(correlate).forRoutes('{*path}');
+  }
+}

@@ -22,17 +22,17 @@ export class PatternsService {
 
   @CircuitBreaker('pattern_circuit_breaker', { failureThreshold: 3, openDuration: '2s' })
   async behindBreaker(): Promise<Price> {
-    return this.upstream.price('breaker', { status: '503' });
+    return this.upstream.price('breaker', { query: { status: '503' } });
   }
 
   @Retry('pattern_retry', { maxRetries: 3, baseDelay: '20ms' })
   async retried(id: string): Promise<Price> {
-    return this.upstream.price('retry', { failFirst: '2', id });
+    return this.upstream.price('retry', { query: { failFirst: '2', id } });
   }
 
   @Bulkhead('pattern_bulkhead', { maxConcurrent: 2, maxQueue: 1 })
   async inBulkhead(): Promise<Price> {
-    return this.upstream.price('bulkhead', { delay: '100' });
+    return this.upstream.price('bulkhead', { query: { delay: '100' } });
   }
 
   @RateLimit('pattern_rate_limit', { capacity: 3, refillPerSecond: 1 })
@@ -42,7 +42,7 @@ export class PatternsService {
 
   @Timeout({ name: 'pattern_timeout', duration: '100ms' })
   async hurried(@CallSignal() signal?: AbortSignal): Promise<Price> {
-    return this.upstream.price('timeout', { delay: '2000' }, signal);
+    return this.upstream.price('timeout', { query: { delay: '2000' }, signal });
   }
 
   @Fallback({
@@ -53,11 +53,11 @@ export class PatternsService {
     ],
   })
   async withFallbacks(): Promise<Price> {
-    return this.upstream.price('fallback', { status: '503' });
+    return this.upstream.price('fallback', { query: { status: '503' } });
   }
 
   async replica(): Promise<Price> {
-    return this.upstream.price('replica', { status: '503' });
+    return this.upstream.price('replica', { query: { status: '503' } });
   }
 
   async cached(): Promise<Price> {

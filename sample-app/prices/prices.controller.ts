@@ -1,13 +1,15 @@
 import { Controller, Get, HttpException, Param } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
 import { UpstreamError, type Price } from '../upstream/upstream.client.js';
 import { PricesService } from './prices.service.js';
 
 /** A plain controller over a protected service. */
-@Controller()
+@ApiTags('prices')
+@Controller('prices')
 export class PricesController {
   constructor(private readonly prices: PricesService) {}
 
-  @Get('prices/:sku')
+  @Get(':sku')
   async price(@Param('sku') sku: string): Promise<Price> {
     try {
       return await this.prices.price(sku);
@@ -16,10 +18,5 @@ export class PricesController {
         throw new HttpException(error.message, error.status, { cause: error });
       throw error;
     }
-  }
-
-  @Get('api/resilience/simple-protected')
-  async simple() {
-    return { message: await this.prices.simple(), status: 'success' };
   }
 }

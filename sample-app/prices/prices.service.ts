@@ -30,7 +30,7 @@ export class PricesService {
   })
   @Timeout('500ms')
   async price(sku: string, @CallSignal() signal?: AbortSignal): Promise<Price> {
-    const price = await this.upstream.price(sku, {}, signal);
+    const price = await this.upstream.price(sku, { signal });
     this.lastKnown.set(sku, price);
     return price;
   }
@@ -42,23 +42,16 @@ export class PricesService {
     return { ...known, source: 'last known' };
   }
 
-  @CircuitBreaker('simple_api')
-  @Retry({ maxRetries: 2 })
-  async simple(): Promise<string> {
-    const { sku } = await this.upstream.price('simple');
-    return `The price of ${sku} was asked for under a circuit breaker and two retries.`;
-  }
-
   @HealthProbe({
     kind: 'deep',
-    name: 'upstream',
+    name: 'pricing',
     interval: '5s',
     timeout: '1s',
     maxLatency: '500ms',
     critical: false,
   })
   async ping(signal: AbortSignal): Promise<void> {
-    await this.upstream.price('ping', {}, signal);
+    await this.upstream.price('ping', { signal });
   }
 }
 

@@ -2,13 +2,22 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Injectable, type OnModuleDestroy, type OnModuleInit } from '@nestjs/common';
-import type { Faults, UpstreamCounts } from './upstream.server.js';
+import type { Faults, Region, RegionState } from './faults.js';
 
 /** A price as the upstream gives it. */
 export interface Price {
   readonly sku: string;
   readonly cents: number;
   readonly source: string;
+}
+
+/** Whom to ask, and how. */
+export interface PriceQuestion {
+  /** Default `primary`. */
+  readonly region?: Region;
+  /** A fate that the request asks for itself. */
+  readonly query?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** The upstream answered, but not with what was asked for. */
@@ -38,19 +47,19 @@ export class UpstreamClient implements OnModuleInit, OnModuleDestroy {
   }
 
   /** Asks for a price. Throws {@link UpstreamError} where the upstream does not give one. */
-  async price(sku: string, query: Record<string, string> = {}, signal?: AbortSignal): Promise<Price> {
-    const url = `${this.url}/prices/${encodeURIComponent(sku)}?${new URLSearchParams(query).toString()}`;
+  async price(sku: string, { region = 'primary', query = {}, signal }: PriceQuestion = {}): Promise<Price> {
+    const url = `${this.url}/${region}/prices/${encodeURIComponent(sku)}?${new URLSearchParams(query).toString()}`;
     const response = await fetch(url, { signal: signal ?? null });
     const body = (await response.json()) as Price & { error?: string };
     if (!response.ok) throw new UpstreamError(response.status, body.error ?? response.statusText);
     return body;
   }
 
-  /** Changes how the upstream misbehaves, or only looks. */
-  async faults(change?: Partial<Faults>): Promise<{ faults: Faults; counts: UpstreamCounts }> {
-    const response = await fetch(`${this.url}/faults`, {
+  /** Changes how a region misbehaves, or only looks. */
+  async faults(region: Region = 'primary', change?: Partial<Faults>): Promise<RegionState> {
+    const response = await fetch(`${this.url}/faults/${region}`, {
       ...(change && { method: 'PUT', body: JSON.stringify(change) }),
     });
-    return (await response.json()) as { faults: Faults; counts: UpstreamCounts };
+    return (await response.json()) as RegionState;
   }
 }

@@ -1,10 +1,11 @@
-import { BadRequestException, Body, Controller, Get, Put } from '@nestjs/common';
+import { Body, Controller, Get, NotFoundException, Param, Put } from '@nestjs/common';
+import { ApiTags } from '@nestjs/swagger';
+import { FaultsDto } from './faults.dto.js';
+import { REGIONS, type Faults, type Region } from './faults.js';
 import { UpstreamClient } from './upstream.client.js';
-import type { Faults } from './upstream.server.js';
-
-const LIMITS: Readonly<Record<keyof Faults, number>> = { failurePercent: 100, latencyMs: 60_000 };
 
 /** Makes the upstream ill and well again. */
+@ApiTags('upstream')
 @Controller('upstream')
 export class UpstreamController {
   constructor(private readonly upstream: UpstreamClient) {}
@@ -15,22 +16,25 @@ export class UpstreamController {
   }
 
   @Put()
-  async change(@Body() body: unknown): Promise<Faults> {
-    if (typeof body !== 'object' || body === null)
-      throw new BadRequestException('The body must be a JSON object.');
-    for (const [name, value] of Object.entries(body)) {
-      const most = LIMITS[name as keyof Faults] as number | undefined;
-      if (most === undefined) {
-        throw new BadRequestException(
-          `"${name}" is not known; there are ${Object.keys(LIMITS).join(' and ')}.`,
-        );
-      }
-      if (typeof value !== 'number' || !(value >= 0 && value <= most)) {
-        throw new BadRequestException(
-          `"${name}" must be a number from 0 to ${most}, got ${JSON.stringify(value)}.`,
-        );
-      }
-    }
-    return (await this.upstream.faults(body)).faults;
+  change(@Body() faults: FaultsDto): Promise<Faults> {
+    return this.changeRegion('primary', faults);
   }
+
+  @Get(':region')
+  lookAt(@Param('region') region: string) {
+    return this.upstream.faults(regionOf(region));
+  }
+
+  @Put(':region')
+  async changeRegion(@Param('region') region: string, @Body() faults: FaultsDto): Promise<Faults> {
+    return (await this.upstream.faults(regionOf(region), faults)).faults;
+  }
+}
+
+function regionOf(name: string): Region {
+  const region = REGIONS.find((each) => each === name);
+  if (region === undefined) {
+    throw new NotFoundException(`There is no region "${name}"; there are ${REGIONS.join(', ')}.`);
+  }
+  return region;
 }

@@ -33,6 +33,7 @@ async function startSample(platform: string) {
       PORT: String(port),
       HTTP_ADAPTER: platform,
       READINESS_DELAY: '3s',
+      DATA_DIR: 'memory',
       NODE_OPTIONS: '',
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -37,7 +37,7 @@ describe('README', () => {
   beforeAll(async () => {
     port = await freePort();
     sample = spawn(process.execPath, ['scripts/start.mjs'], {
-      env: { ...process.env, PORT: String(port), NODE_OPTIONS: '' },
+      env: { ...process.env, PORT: String(port), DATA_DIR: 'memory', NODE_OPTIONS: '' },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await new Promise<void>((resolve, reject) => {

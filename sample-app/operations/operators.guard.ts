@@ -1,12 +1,14 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { Injectable, UnauthorizedException, type CanActivate, type ExecutionContext } from '@nestjs/common';
+import { createHash, timingSafeEqual } from 'node:crypto';
+import {
+  Inject,
+  Injectable,
+  UnauthorizedException,
+  type CanActivate,
+  type ExecutionContext,
+} from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-
-const given = process.env['ADMIN_TOKEN'];
-
-/** What operators show: `ADMIN_TOKEN`, or another one at each start. */
-export const adminToken = given === undefined || given === '' ? randomBytes(18).toString('base64url') : given;
-export const isTokenRandom = adminToken !== given;
+import type { Settings } from '../settings/settings.js';
+import { SETTINGS } from '../settings/settings.module.js';
 
 /**
  * Lets in who has the token: programs as `Authorization: Bearer …`, and browsers, which ask for a name and a password, with
@@ -14,7 +16,10 @@ export const isTokenRandom = adminToken !== given;
  */
 @Injectable()
 export class OperatorsGuard implements CanActivate {
-  constructor(private readonly host: HttpAdapterHost) {}
+  constructor(
+    private readonly host: HttpAdapterHost,
+    @Inject(SETTINGS) private readonly settings: Settings,
+  ) {}
 
   canActivate(context: ExecutionContext): boolean {
     const http = context.switchToHttp();
@@ -22,7 +27,7 @@ export class OperatorsGuard implements CanActivate {
     const [scheme = '', value = ''] = (request.headers.authorization ?? '').split(' ');
     const decoded = /^basic$/i.test(scheme) ? Buffer.from(value, 'base64').toString() : `operator:${value}`;
     const colon = decoded.indexOf(':');
-    if (isToken(decoded.slice(colon + 1))) {
+    if (areEqual(decoded.slice(colon + 1), this.settings.adminToken)) {
       request.user = { name: decoded.slice(0, colon) || 'operator' };
       return true;
     }
@@ -32,7 +37,7 @@ export class OperatorsGuard implements CanActivate {
 }
 
 /** In a time that does not tell how much of it was right. */
-function isToken(text: string): boolean {
-  const digest = (one: string) => createHash('sha256').update(one).digest();
-  return timingSafeEqual(digest(text), digest(adminToken));
+function areEqual(one: string, other: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(one), digest(other));
 }
