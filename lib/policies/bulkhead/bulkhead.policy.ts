@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { Priority, type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
@@ -73,6 +74,8 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
   private readonly clock: Clock;
   private readonly slots: Slots;
   private readonly keyed = new Map<string, Slots>();
+  /** Where a shared store is asked. */
+  private readonly context: AsyncResource | undefined;
   /** Whether this instance has left those that share limits. */
   private hasLeft = false;
   /** The frame of `execute`. */
@@ -91,6 +94,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
   ) {
     this.settings = bulkheadSettings(options, `bulkhead "${name}"`);
     this.clock = clockOf(environment);
+    if (environment?.fleet !== undefined) this.context = new AsyncResource('ResiliencePermits');
     this.slots = new Slots(this.settings, this.clock, this);
     environment?.fleet?.onLeave?.(() => this.leave());
   }
@@ -228,13 +232,13 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
   }
 
   permitsFor(slots: Slots): BorrowedPermits | undefined {
-    const { settings, clock, environment } = this;
+    const { settings, clock, environment, context } = this;
     const fleet = environment?.fleet;
-    if (settings.leaseMs === undefined || fleet === undefined) return undefined;
+    if (settings.leaseMs === undefined || fleet === undefined || context === undefined) return undefined;
     // A key of its own, even where it is empty.
     const subject = slots.key === undefined ? '' : `key ${slots.key}`;
     const key = { kind: this.kind, policy: this.name, subject };
-    const around = { fleet, clock, random: randomOf(environment) };
+    const around = { fleet, clock, random: randomOf(environment), context };
     const permits = new BorrowedPermits(key, settings, slots, around);
     if (this.hasLeft) void permits.leave();
     return permits;

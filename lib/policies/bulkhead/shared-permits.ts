@@ -1,3 +1,5 @@
+import type { AsyncResource } from 'node:async_hooks';
+import { runInContext } from '../../core/async-context.js';
 import type { Clock, RandomSource } from '../../core/clock.js';
 import type { Fleet, StateKey } from '../../core/shared-state.js';
 import { TimerEntry } from '../../core/timer-entry.js';
@@ -25,6 +27,8 @@ export interface PermitSurroundings {
   readonly fleet: Fleet;
   readonly clock: Clock;
   readonly random: RandomSource;
+  /** Where the store is asked: one operation leads to the next, and none of them is any caller's. */
+  readonly context: AsyncResource;
 }
 
 /** What was idle for one whole tick goes back: within two of them. */
@@ -257,10 +261,12 @@ export class BorrowedPermits extends TimerEntry {
         this.failed();
       }
     };
-    this.operation = answered().then(() => {
-      this.operation = undefined;
-      this.publish();
-      this.step();
+    runInContext(this.around.context, () => {
+      this.operation = answered().then(() => {
+        this.operation = undefined;
+        this.publish();
+        this.step();
+      });
     });
   }
 

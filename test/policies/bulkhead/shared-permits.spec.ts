@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { Priority, type CallOptions } from '../../../lib/core/call.js';
@@ -624,6 +625,22 @@ describe('A bulkhead that instances share', () => {
     await clock.advance(41_000);
     expect([first.held, lent(world)]).toEqual([7, 7]);
     expect(first.store.asked).toEqual(['renew', 'renew']);
+  });
+
+  it('PL-01 each call runs in its own asynchronous context, and the store is asked in none of theirs', async () => {
+    const { clock, first } = setUp({ maxConcurrent: 2, maxQueue: 5 });
+    const caller = new AsyncLocalStorage<string>();
+    const askedIn: unknown[] = [];
+    first.store.heard = () => askedIn.push(caller.getStore());
+    const ranIn: unknown[] = [];
+    const calls = ['A', 'B', 'C'].map((name) =>
+      caller.run(name, () => first.bulkhead.execute(() => ranIn.push([name, caller.getStore()]))),
+    );
+    await clock.advance(5_000);
+    await Promise.all(calls);
+
+    expect(ranIn).toEqual(['A', 'B', 'C'].map((name) => [name, name]));
+    expect(askedIn).toEqual([undefined, undefined, undefined]);
   });
 
   it('a reset keeps what is borrowed', async () => {
