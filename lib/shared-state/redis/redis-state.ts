@@ -17,7 +17,7 @@ import type {
   TakeRequest,
 } from '../../core/shared-state.js';
 import { systemClock } from '../../core/system-clock.js';
-import { StoreGuard, StoreLateError } from '../store-guard.js';
+import { StoreGuard, StoreLateError, StoreUnavailableError } from '../store-guard.js';
 import {
   driverOf,
   type IoredisLike,
@@ -225,7 +225,11 @@ export class RedisState implements SharedState {
     remainingMs?: number,
   ): Promise<ScriptReply> {
     return this.guard.run(remainingMs, async (giveUpAt) => {
-      if (!this.serverClock.isKnown) await this.ask(CLOCK, NO_SUBJECT);
+      if (!this.serverClock.isKnown) {
+        await this.ask(CLOCK, NO_SUBJECT);
+        if (this.clock.now() >= giveUpAt)
+          throw new StoreUnavailableError('Nobody waits for the answer any more.');
+      }
       const operation = `${this.owner}:${++this.operations}`;
       return this.send(script, this.nameOf(key), [this.serverClock.at(giveUpAt), operation, ...args]);
     });

@@ -26,7 +26,7 @@ export interface SceneOptions {
 export class Scene {
   readonly app = `test-${randomUUID()}`;
   private readonly fates: HistoryEvent[] = [];
-  private readonly begunAt = monotonicMs();
+  readonly begunAt = monotonicMs();
 
   private constructor(
     readonly workers: Worker[],
