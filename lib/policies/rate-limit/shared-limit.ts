@@ -24,6 +24,9 @@ export interface SharedDecisions {
 /** Units borrowed from the store, of one key. */
 interface Lease {
   left: number;
+  /** How many the last refill asked for and brought. */
+  wanted: number;
+  brought: number;
   expiresAt: number;
   /** Until then the store has nothing. */
   deniedUntil: number;
@@ -143,9 +146,8 @@ export class SharedLimit {
     min: number,
     remainingMs: number | undefined,
   ): Promise<void> {
-    const { capacity, perSecond } = this.settings;
-    const share = Math.min(capacity / 8, perSecond / this.fleet.size);
-    const want = Math.max(min, Math.floor(Math.min(perSecond * LEASE_SPAN_S, share)));
+    const want = Math.max(min, this.wantOf(lease));
+    lease.wanted = want;
     const answer = await this.ask(key, { unit: 1, want, min }, remainingMs);
     const now = this.clock.now();
     lease.last = this.allowed(answer.remaining + answer.granted, answer.resetMs);
@@ -153,9 +155,18 @@ export class SharedLimit {
       lease.deniedUntil = now + answer.retryAfterMs;
       return;
     }
+    lease.brought = answer.granted;
     // What was left of an older lease has died with it.
     lease.left = (lease.expiresAt > now ? lease.left : 0) + answer.granted;
     lease.expiresAt = now + LEASE_MS;
+  }
+
+  /** Twice as many as the last time, as long as all are used; of those that died, that many less. */
+  private wantOf({ left, wanted, brought, expiresAt }: Lease): number {
+    if (expiresAt <= this.clock.now()) return Math.ceil(brought - left);
+    const { capacity, perSecond } = this.settings;
+    const share = Math.min(capacity / 8, perSecond / this.fleet.size);
+    return Math.floor(Math.min(wanted * 2, perSecond * LEASE_SPAN_S, share));
   }
 
   private ask(
@@ -185,7 +196,15 @@ export class SharedLimit {
   private leaseOf(key: string): Lease {
     let lease = this.leases.get(key);
     if (lease === undefined) {
-      lease = { left: 0, expiresAt: 0, deniedUntil: 0, refill: undefined, last: this.look(key) };
+      lease = {
+        left: 0,
+        wanted: 0,
+        brought: 0,
+        expiresAt: 0,
+        deniedUntil: 0,
+        refill: undefined,
+        last: this.look(key),
+      };
       this.makeRoom();
       this.leases.set(key, lease);
     }
