@@ -5,6 +5,7 @@ import { Test } from '@nestjs/testing';
 import { Redis } from 'ioredis';
 import { Bulkhead, BulkheadFullError, BulkheadPolicy, ResilienceModule } from 'nestjs-breakwater';
 import { redisState, type RedisState } from 'nestjs-breakwater/redis';
+import { seededRandom } from 'nestjs-breakwater/testing';
 import { canOwnRedis, canRunRedis, startRedis, type RedisServer } from './server.js';
 
 /** Calls that run until they are let go. */
@@ -100,6 +101,35 @@ class Search {
     expect(first.stats()).toMatchObject({ activeCalls: 10, shared: { held: 10, source: 'store' } });
     await Promise.all([some.finish(), more.finish()]);
     await until(() => settled(first));
+    await until(async () => (await client.keys(`resilience:{${app}:*`)).length === 0);
+    for (const state of states) await state.close();
+  });
+
+  it('SS-02 BH-01 four busy instances never run more than the limit, and all that wait have their turn', async () => {
+    const app = `test-${randomUUID()}`;
+    const states = Array.from({ length: 4 }, () => redisState(client, { app, timeout: '5s' }));
+    const bulkheads = states.map(
+      (state) =>
+        new BulkheadPolicy(
+          'search',
+          { maxConcurrent: 10, maxQueue: 1_000, maxWait: '60s', shared: true },
+          { fleet: { state, size: 4 } },
+        ),
+    );
+    const random = seededRandom(7);
+    let [running, most, ended] = [0, 0, 0];
+    const run = async () => {
+      most = Math.max(most, ++running);
+      await new Promise((resolve) => setTimeout(resolve, random() * 10));
+      running--;
+      ended++;
+    };
+    await Promise.all(
+      bulkheads.flatMap((bulkhead) => Array.from({ length: 200 }, () => bulkhead.execute(run))),
+    );
+
+    expect([ended, most]).toEqual([800, 10]);
+    await until(() => bulkheads.every(settled));
     await until(async () => (await client.keys(`resilience:{${app}:*`)).length === 0);
     for (const state of states) await state.close();
   });

@@ -201,16 +201,18 @@ export class BorrowedPermits extends TimerEntry {
   private acquire(want: number): void {
     const { maxConcurrent: limit } = this.settings;
     const { permits } = this.around.fleet.state;
+    // What is asked for now, whatever is said until the answer is in.
+    const { leaseMs } = this;
     this.perform(
-      () => permits.acquire(this.key, { limit, want, leaseMs: this.leaseMs }),
+      () => permits.acquire(this.key, { limit, want, leaseMs }),
       ({ granted, held: ofAll }, sentAt) => {
         const now = this.around.clock.now();
         this.lost = false;
         if (granted > 0) {
           if (this.held === 0) this.beginTick(now);
           this.held += granted;
-          this.renewAt = sentAt + this.leaseMs / 3;
-          this.leaseEndsAt = sentAt + this.leaseMs;
+          this.renewAt = sentAt + leaseMs / 3;
+          this.leaseEndsAt = sentAt + leaseMs;
         }
         // The store has forgotten what it had lent, or remembers more than is known here: a renewal settles it.
         if (ofAll < this.held || this.isUncertain) this.renewAt = now;
@@ -239,9 +241,10 @@ export class BorrowedPermits extends TimerEntry {
     const count = Math.max(0, this.leastIdle);
     this.held -= count;
     this.beginTick(now);
+    // Sent before anybody is told: who listens may call, and one operation is under way at a time.
+    if (count > 0) this.perform(() => this.around.fleet.state.permits.release(this.key, count));
     this.publish();
-    if (count === 0) this.step();
-    else this.perform(() => this.around.fleet.state.permits.release(this.key, count));
+    this.step();
   }
 
   private beginTick(now: number): void {

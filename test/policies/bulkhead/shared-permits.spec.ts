@@ -627,6 +627,18 @@ describe('A bulkhead that instances share', () => {
     expect(first.store.asked).toEqual(['renew', 'renew']);
   });
 
+  it('SS-02 a lease that is changed while the store is asked is not the one that was asked for', async () => {
+    const { clock, world, first } = setUp();
+    const answer = first.store.hold();
+    first.begin();
+    first.bulkhead.update({ shared: { lease: '60s' } });
+    answer();
+    for (let i = 0; i < 20; i++) {
+      await clock.advance(1_000);
+      expect([first.held, lent(world)]).toEqual([1, 1]);
+    }
+  });
+
   it('PL-01 each call runs in its own asynchronous context, and the store is asked in none of theirs', async () => {
     const { clock, first } = setUp({ maxConcurrent: 2, maxQueue: 5 });
     const caller = new AsyncLocalStorage<string>();
