@@ -1,9 +1,12 @@
-// Programs that tests need beside Node: a server of Redis or Valkey, and Chromium. What is missing is installed where
+// Programs that tests need beside Node: servers of Redis or Valkey and of PostgreSQL, and Chromium. What is missing is installed where
 // that can be done, as root on Debian, in one go; where it cannot, the tests that need it are skipped by name.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 
 const NEEDED = [
   { says: 'REDIS_URL', programs: ['redis-server', 'valkey-server'], package: 'redis-server' },
+  // Debian keeps its programs in a folder of their own, out of the PATH.
+  { programs: ['initdb'], folder: '/usr/lib/postgresql', package: 'postgresql' },
   { says: 'CHROMIUM_PATH', programs: ['chromium'], package: 'chromium' },
 ];
 
@@ -14,7 +17,10 @@ export function isThere(program) {
 
 export function ensurePrograms() {
   const missing = NEEDED.filter(
-    ({ says, programs }) => process.env[says] === undefined && !programs.some(isThere),
+    ({ says, programs, folder }) =>
+      !(says !== undefined && process.env[says] !== undefined) &&
+      !(folder !== undefined && existsSync(folder)) &&
+      !programs.some(isThere),
   );
   if (missing.length === 0) return;
   const packages = missing.map((each) => each.package);

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
 import type { OnDrain } from 'nestjs-breakwater';
 import { AuditService } from './audit.service.js';
@@ -11,6 +12,8 @@ const EVERY_MS = 1_000;
 @Injectable()
 export class AuditRelay implements OnApplicationBootstrap, OnDrain {
   private readonly log = new Logger(AuditRelay.name);
+  /** Work that belongs to no request, and must not end with the deadline of the one that woke it. */
+  private readonly background = new AsyncResource(AuditRelay.name);
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
   private again = false;
@@ -33,9 +36,11 @@ export class AuditRelay implements OnApplicationBootstrap, OnDrain {
   /** There is something to bring. */
   wake(): void {
     this.again = true;
-    this.running ??= this.run().finally(() => {
-      this.running = undefined;
-    });
+    this.running ??= this.background
+      .runInAsyncScope(() => this.run())
+      .finally(() => {
+        this.running = undefined;
+      });
   }
 
   private async run(): Promise<void> {

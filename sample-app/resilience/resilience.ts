@@ -15,6 +15,7 @@ export const resilience = ResilienceModule.forRootAsync({
     requestContext: true,
     callDurations: true,
     draining: { readinessDelay, timeout: '30s' },
-    ...(client && { sharedState: redisState(client, { app: 'traffic-manager' }) }),
+    // Longer than usual: the embedded database may keep this thread from answers that have long come.
+    ...(client && { sharedState: redisState(client, { app: 'traffic-manager', timeout: '250ms' }) }),
   }),
 });

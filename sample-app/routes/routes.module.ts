@@ -11,5 +11,6 @@ import { RoutesRepository } from './routes.repository.js';
   imports: [AuditModule],
   controllers: [RoutesController],
   providers: [RoutesRepository, RouteCache, RouteLookupService, RouteResolverService, RouteRegistryService],
+  exports: [RouteResolverService],
 })
 export class RoutesModule {}

@@ -1,0 +1,46 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { resolvePath, tally, type Step } from '../step.js';
+
+/** The bulkhead `read_operations`, with one slot and two places in its queue. */
+export const bulkheadStep: Step = {
+  title: 'A full bulkhead: the urgent go first',
+  async run(sample, narrator) {
+    await sample.change('bulkheads', 'read_operations', { maxConcurrent: 1, maxQueue: 2 });
+    const repair = await sample.fault({ target: 'RouteLookupService.find', latency: '300ms' });
+    const finished: string[] = [];
+    const ask = async (name: string, priority: string) => {
+      const { status, body } = await sample.get(resolvePath(`bulkhead-${name.replace(' ', '-')}`), {
+        'x-priority': priority,
+      });
+      // There is no such route, which is an answer.
+      const outcome = status === 404 ? 'answered' : (body['code'] as string);
+      finished.push(name);
+      return outcome;
+    };
+    narrator.say('One slow read runs, two of low priority wait: full.');
+    const running = ask('running', 'normal');
+    await delay(60);
+    const low = [ask('low 1', 'low')];
+    await delay(20);
+    low.push(ask('low 2', 'low'));
+    await delay(20);
+    narrator.say('Now a critical one comes, and one for the background.');
+    const critical = ask('critical', 'critical');
+    await delay(20);
+    const background = ask('background', 'background');
+    const outcomes = await Promise.all([running, ...low, critical, background]);
+    await repair();
+    await sample.change('bulkheads', 'read_operations', { maxConcurrent: 20, maxQueue: 100_000 });
+
+    narrator.check(
+      'the critical one is answered, one of the low ones gives way, the background is refused',
+      tally(outcomes),
+      outcomes[3] === 'answered' && outcomes[2] === 'BULKHEAD_FULL' && outcomes[4] === 'BULKHEAD_FULL',
+    );
+    narrator.check(
+      'the critical one before the low one that waited longer',
+      finished.filter((name) => name === 'critical' || name === 'low 1').join(', then '),
+      finished.indexOf('critical') < finished.indexOf('low 1'),
+    );
+  },
+};
