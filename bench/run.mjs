@@ -14,10 +14,10 @@ const wanted = process.argv.slice(2).map((word) => word.toLowerCase());
 if (globalThis.gc === undefined) {
   ensureInstalled();
   await ensureBuilt();
-  if (!existsSync(`${here}peers/node_modules/cockatiel`)) {
+  if (!existsSync(`${here}peers/node_modules/@nest-lab/throttler-storage-redis`)) {
     console.log('Installing what we compare with: npm ci in bench/peers');
     const { status } = spawnSync('npm', ['ci', '--ignore-scripts', '--loglevel=error'], {
-      cwd: here,
+      cwd: `${here}peers`,
       stdio: 'inherit',
     });
     if (status !== 0) process.exit(status ?? 1);
@@ -34,11 +34,12 @@ if (globalThis.gc === undefined) {
 
 const { measure } = await import('./rounds.mjs');
 const sections = [];
-for (const file of ['calls', 'outage', 'queue', 'rate-limit', 'context']) {
+for (const file of ['calls', 'outage', 'queue', 'rate-limit', 'context', 'redis']) {
   const { rows } = await import(`./${file}.bench.mjs`);
   for (const row of rows.filter(({ title }) => chosen(title))) {
     console.error(`measuring: ${row.title}`);
     const results = await measure(await row.cases(), row.rounds ?? ROUNDS);
+    await row.end?.();
     sections.push(timeTable(row, results));
   }
 }
@@ -52,6 +53,12 @@ if (wanted.length === 0 || wanted.includes('idle')) {
   const { idle } = await import('./idle.bench.mjs');
   console.error('idling');
   for (const row of await idle()) sections.push(weightTable(row));
+}
+
+if (wanted.length === 0 || wanted.includes('stopped')) {
+  const { stopped } = await import('./redis.bench.mjs');
+  console.error('stopping a store');
+  for (const row of await stopped()) sections.push(weightTable(row));
 }
 
 if (wanted.length === 0 || wanted.includes('http')) {

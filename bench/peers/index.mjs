@@ -7,5 +7,7 @@ export { default as pLimit } from 'p-limit';
 export { default as pRetry } from 'p-retry';
 export { default as autocannon } from 'autocannon';
 export { RateLimiter } from 'limiter';
-export { RateLimiterMemory } from 'rate-limiter-flexible';
+export { RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible';
+export { ThrottlerStorageRedisService } from '@nest-lab/throttler-storage-redis';
+export { Redis } from 'ioredis';
 export { defer, lastValueFrom } from 'rxjs';

@@ -51,6 +51,18 @@ export class StoreGuard implements StoreHealth {
     private readonly random: RandomSource,
   ) {}
 
+  private readonly failed = (error: unknown): void => {
+    this.failures++;
+    if (error instanceof StoreUnavailableError) this.timeouts++;
+    else this.errors++;
+    if (this.timeouts < TIMEOUTS_TO_DEGRADE && this.errors < ERRORS_TO_DEGRADE) return;
+    if (this.isDegraded || this.isClosed) return;
+    this.isDegraded = true;
+    this.probeDelayMs = FIRST_PROBE_MS;
+    this.tell(true, error);
+    this.scheduleProbe();
+  };
+
   get lost(): boolean {
     return this.isDegraded;
   }
@@ -71,16 +83,7 @@ export class StoreGuard implements StoreHealth {
     if (this.isDegraded || this.isClosed) return refused('The shared store is not asked at the moment.');
     if (this.inFlight >= maxInFlight) return refused('Too many calls of the shared store are under way.');
     const limitMs = Math.min(timeoutMs, (remainingMs ?? Number.POSITIVE_INFINITY) * SHARE_OF_REMAINING);
-    return this.bounded(limitMs, call).then(
-      (value) => {
-        this.timeouts = this.errors = 0;
-        return value;
-      },
-      (error: unknown) => {
-        this.failed(error);
-        throw error;
-      },
-    );
+    return this.bounded(limitMs, call, this.failed);
   }
 
   /** Makes no more calls. */
@@ -89,49 +92,48 @@ export class StoreGuard implements StoreHealth {
     this.clock.disarm(this.prober);
   }
 
-  private bounded<T>(limitMs: number, call: (giveUpAt: number) => Promise<T>): Promise<T> {
+  /** One promise for all of it: this is on the way of every call. */
+  private bounded<T>(
+    limitMs: number,
+    call: (giveUpAt: number) => Promise<T>,
+    failed: (error: unknown) => void,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.inFlight++;
       const startedAt = this.clock.now();
       let waiting = true;
-      const end = () => {
-        if (!waiting) return;
+      const end = (): boolean => {
+        if (!waiting) return false;
         waiting = false;
         this.inFlight--;
         this.calls++;
         this.totalMs += this.clock.now() - startedAt;
+        return true;
+      };
+      const refuse = (error: unknown) => {
+        failed(error);
+        // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- a client throws what it likes
+        reject(error);
       };
       const cancel = this.clock.delay(limitMs, () => {
         end();
-        reject(new StoreUnavailableError(`The shared store did not answer within ${limitMs} ms.`));
+        refuse(new StoreUnavailableError(`The shared store did not answer within ${limitMs} ms.`));
       });
       // What comes in after it was given up is heard and changes nothing.
       call(startedAt + limitMs).then(
         (value) => {
-          end();
+          if (!end()) return;
           cancel();
+          this.timeouts = this.errors = 0;
           resolve(value);
         },
         (error: unknown) => {
-          end();
+          if (!end()) return;
           cancel();
-          // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- a client throws what it likes
-          reject(error);
+          refuse(error);
         },
       );
     });
-  }
-
-  private failed(error: unknown): void {
-    this.failures++;
-    if (error instanceof StoreUnavailableError) this.timeouts++;
-    else this.errors++;
-    if (this.timeouts < TIMEOUTS_TO_DEGRADE && this.errors < ERRORS_TO_DEGRADE) return;
-    if (this.isDegraded || this.isClosed) return;
-    this.isDegraded = true;
-    this.probeDelayMs = FIRST_PROBE_MS;
-    this.tell(true, error);
-    this.scheduleProbe();
   }
 
   private scheduleProbe(): void {
@@ -143,7 +145,11 @@ export class StoreGuard implements StoreHealth {
 
   private async probe(): Promise<void> {
     try {
-      await this.bounded(PROBE_TIMEOUT_MS, () => this.options.probe());
+      await this.bounded(
+        PROBE_TIMEOUT_MS,
+        () => this.options.probe(),
+        () => {},
+      );
     } catch {
       if (!this.isClosed) this.scheduleProbe();
       return;

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { Clock, RandomSource } from '../../core/clock.js';
 import { parseDuration, type Duration } from '../../core/duration.js';
 import { describeValue } from '../../core/option-form.js';
@@ -63,6 +63,10 @@ export interface RedisStateOptions {
 }
 
 const US_PER_MS = 1_000;
+/** In base64: 132 bits. */
+const HASH_LENGTH = 22;
+/** Of each policy. */
+const NAMES_KEPT = 1_000;
 const NO_SUBJECT = { kind: 'fleet', policy: 'presence', subject: '' } as const;
 const CHECKED = { kind: 'fleet', policy: 'check', subject: '' } as const;
 
@@ -93,7 +97,11 @@ export class RedisState implements SharedState {
   private readonly clock: Clock;
   private readonly serverClock = new ServerClock();
   private readonly guard: StoreGuard;
+  /** Names operations; short, as it goes with each of them. */
+  private readonly operationPrefix = `${randomBytes(9).toString('base64url')}:`;
   private operations = 0;
+  /** Names of keys by kind and policy, then by subject: a hash is a tenth of what a call costs. */
+  private readonly names = new Map<string, Map<string, string>>();
 
   constructor(
     private readonly driver: StoreDriver,
@@ -224,34 +232,49 @@ export class RedisState implements SharedState {
     args: readonly ScriptArgument[],
     remainingMs?: number,
   ): Promise<ScriptReply> {
-    return this.guard.run(remainingMs, async (giveUpAt) => {
-      if (!this.serverClock.isKnown) {
-        await this.ask(CLOCK, NO_SUBJECT);
-        if (this.clock.now() >= giveUpAt)
-          throw new StoreUnavailableError('Nobody waits for the answer any more.');
-      }
-      const operation = `${this.owner}:${++this.operations}`;
-      return this.send(script, this.nameOf(key), [this.serverClock.at(giveUpAt), operation, ...args]);
-    });
+    return this.guard.run(remainingMs, (giveUpAt) => this.perform(script, key, args, giveUpAt));
   }
 
-  /** Something that is never too late. */
-  private async ask(script: Script, key: StateKey): Promise<void> {
-    await this.send(script, this.nameOf(key), [Number.MAX_SAFE_INTEGER, '']);
-  }
-
-  private async send(script: Script, name: string, args: readonly ScriptArgument[]): Promise<ScriptReply> {
-    const sentAt = this.clock.now();
-    const reply = await this.driver.run(script, name, args);
-    this.serverClock.note(Number(reply[0]), sentAt, this.clock.now());
+  private async perform(
+    script: Script,
+    key: StateKey,
+    args: readonly ScriptArgument[],
+    giveUpAt: number,
+  ): Promise<ScriptReply> {
+    const { clock, serverClock } = this;
+    if (!serverClock.isKnown) {
+      await this.ask(CLOCK, NO_SUBJECT);
+      if (clock.now() >= giveUpAt) throw new StoreUnavailableError('Nobody waits for the answer any more.');
+    }
+    const name = this.nameOf(key);
+    const operation = `${this.operationPrefix}${++this.operations}`;
+    const sentAt = clock.now();
+    const reply = await this.driver.run(script, name, [serverClock.at(giveUpAt), operation, ...args]);
+    serverClock.note(Number(reply[0]), sentAt, clock.now());
     if (reply[1] === 'late') throw new StoreLateError('The shared store got the request too late.');
     return reply;
   }
 
-  /** The braces make a cluster keep all of one identity on one node. */
+  /** Something that is never too late. */
+  private async ask(script: Script, key: StateKey): Promise<void> {
+    const sentAt = this.clock.now();
+    const reply = await this.driver.run(script, this.nameOf(key), [Number.MAX_SAFE_INTEGER, '']);
+    this.serverClock.note(Number(reply[0]), sentAt, this.clock.now());
+  }
+
   private nameOf({ kind, policy, subject }: StateKey): string {
-    const hash = createHash('sha256').update(subject).digest('base64url').slice(0, 22);
-    return `resilience:{${this.options.app}:${kind}:${encodeURIComponent(policy)}:${hash}}:v1`;
+    const group = `${kind}:${policy}`;
+    let names = this.names.get(group);
+    if (names === undefined) this.names.set(group, (names = new Map()));
+    let name = names.get(subject);
+    if (name === undefined) {
+      const hash = createHash('sha256').update(subject).digest('base64url').slice(0, HASH_LENGTH);
+      // The braces make a cluster keep all of one identity on one node.
+      name = `resilience:{${this.options.app}:${kind}:${encodeURIComponent(policy)}:${hash}}:v1`;
+      if (names.size >= NAMES_KEPT) names.clear();
+      names.set(subject, name);
+    }
+    return name;
   }
 }
 

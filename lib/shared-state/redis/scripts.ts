@@ -26,31 +26,28 @@ return {text(now), 'ok'}
 `,
 );
 
-/** ARGV: emission, tolerance, want, min. Kept: `full at|operation|granted`. Answers granted, retry, reset, remaining (us). */
+/**
+ * ARGV: emission, tolerance, want, min. Kept: when it is full again and what the last operation got, as two doubles, and
+ * that operation. Answers granted, retry, reset, remaining (us), as integers: this is what is asked most, and packing is
+ * a quarter faster than writing digits.
+ */
 export const TAKE = script(
   'take',
   `
-local emission, tolerance = tonumber(ARGV[3]), tonumber(ARGV[4])
-local want, min = tonumber(ARGV[5]), tonumber(ARGV[6])
-local fullAt, last, before = 0, nil, 0
+local emission, tolerance, min = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
+local full, before = now, 0
 local kept = redis.call('GET', KEYS[1])
-if kept then
-  local a, b, c = string.match(kept, '^(%d+)|([^|]*)|(%d+)$')
-  fullAt, last, before = tonumber(a), b, tonumber(c)
-end
-local base = math.max(fullAt, now)
+if kept then full, before = struct.unpack('<dd', kept) end
+local base = math.max(full, now)
 local room = math.max(0, math.floor((now + tolerance - base) / emission))
-if last == ARGV[2] then
-  return {text(now), 'ok', text(before), '0', text(base - now), text(room)}
+if kept and string.sub(kept, 17) == ARGV[2] then return {now, 'ok', before, 0, base - now, room} end
+if room < min or room == 0 then
+  return {now, 'ok', 0, math.ceil(base + min * emission - tolerance - now), base - now, room}
 end
-local granted = 0
-if room >= min then granted = math.min(want, room) end
-local nextFull = math.ceil(base + granted * emission)
-if granted > 0 then
-  redis.call('SET', KEYS[1], text(nextFull) .. '|' .. ARGV[2] .. '|' .. text(granted), 'PX', px(nextFull - now))
-  return {text(now), 'ok', text(granted), '0', text(nextFull - now), text(room - granted)}
-end
-return {text(now), 'ok', '0', text(base + min * emission - tolerance - now), text(base - now), text(room)}
+local granted = math.min(tonumber(ARGV[5]), room)
+full = math.ceil(base + granted * emission)
+redis.call('SET', KEYS[1], struct.pack('<dd', full, granted) .. ARGV[2], 'PX', px(full - now))
+return {now, 'ok', granted, 0, full - now, room - granted}
 `,
 );
 
