@@ -13,8 +13,8 @@ export default {
     '!lib/policies/chaos/experiment-text.ts',
     // Real sockets and real time are what tests these (http-timeouts.spec.ts): too slow for each mutant.
     '!lib/policies/timeout/http-*.ts',
-    // Several instances and a real store are what tests these.
-    '!lib/policies/rate-limit/shared-*.ts',
+    // Several instances and a real store are what tests these (test/redis).
+    '!lib/policies/{bulkhead,circuit-breaker,fallback,rate-limit}/shared-*.ts',
   ],
   plugins: ['@stryker-mutator/jest-runner', './scripts/mutation-ignores.mjs'],
   // Texts for people, each with its reason.
@@ -45,7 +45,7 @@ export default {
   incremental: true,
   incrementalFile: `${reports}/incremental.json`,
   tempDirName: '.tmp/stryker',
-  ignorePatterns: ['dist', 'docs', 'bench', 'sample-app', 'coverage', 'test/consumers'],
+  ignorePatterns: ['.tmp', 'dist', 'docs', 'bench', 'sample-app', 'coverage', 'test/consumers'],
   disableTypeChecks: true,
 
   reporters: ['html', 'json', 'progress-append-only'],
