@@ -1018,6 +1018,8 @@ describe('RateLimitPolicy', () => {
     for (let i = 0; i < 3; i++) await limit.execute(() => 'fine');
 
     expect(ask).toHaveBeenCalledTimes(3);
+    expect(limit.stats().shared).toEqual({ store: 3, lease: 0, alone: 0 });
+    expect(setUp({}).limit.stats()).not.toHaveProperty('shared');
     ask.mockRejectedValueOnce(new Error('lost'));
     expect(await limit.acquire()).toMatchObject({ allowed: true, remaining: 999 });
   });
@@ -1059,10 +1061,36 @@ describe('RateLimitPolicy', () => {
     expect(await call(1)).toBeInstanceOf(RateLimitExceededError);
     limit.update({ maxWait: 2_000 });
     const waited = call(2);
-    await clock.advance(2_000);
+    await clock.advance(0);
+    // What the store has said is known, and not beyond what may be waited.
+    const alike = call(1);
+    await clock.advance(1_999);
+    const { totalRejected } = limit.stats();
+    await clock.advance(1);
 
-    expect(await waited).toBe(2_000);
-    expect(limit.stats()).toMatchObject({ totalAllowed: 9, totalRejected: 2 });
+    expect([await waited, totalRejected]).toEqual([2_000, 2]);
+    expect(await alike).toBeInstanceOf(RateLimitExceededError);
+    expect(limit.stats()).toMatchObject({ totalAllowed: 9, totalRejected: 3 });
+  });
+
+  it('RL-02 units that a caller did not wait for go to the next one', async () => {
+    const clock = new ManualClock();
+    const fleet = { state: new MemoryState(new MemoryWorld(clock), 'one'), size: 1 };
+    const limit = new RateLimitPolicy(
+      'search',
+      { capacity: 8, refillPerSecond: 1, shared: { mode: 'leased' } },
+      { clock, fleet },
+    );
+    const ask = jest.spyOn(fleet.state, 'take');
+    const caller = new AbortController();
+    const gone = limit.execute(() => 'fine', { signal: caller.signal }).catch((error: unknown) => error);
+    caller.abort('enough');
+
+    expect(await gone).toBe('enough');
+    await clock.advance(0);
+    expect(await limit.execute(() => 'fine')).toBe('fine');
+    expect(ask).toHaveBeenCalledTimes(1);
+    expect(limit.stats()).toMatchObject({ totalAllowed: 1, totalRejected: 0 });
   });
 });
 
