@@ -8,6 +8,7 @@ import type { TimerEntry } from '../../../lib/core/timer-entry.js';
 import { BulkheadPolicy, type BulkheadOptions } from '../../../lib/policies/bulkhead/index.js';
 import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
 import { ManualClock, seededRandom } from '../../../lib/testing/index.js';
+import { loadOf } from '../../models/runs.js';
 import { deferred } from '../deferred.js';
 
 type Operation = keyof SharedPermits;
@@ -771,7 +772,7 @@ describe('Permits under random operations', () => {
           }
         }),
       ),
-      { numRuns: 150 },
+      { numRuns: loadOf(150) },
     );
   }, 60_000);
 
@@ -786,7 +787,7 @@ describe('Permits under random operations', () => {
           }
         }),
       ),
-      { numRuns: 150 },
+      { numRuns: loadOf(150) },
     );
   }, 60_000);
 });

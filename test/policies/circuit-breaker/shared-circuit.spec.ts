@@ -10,6 +10,7 @@ import {
 import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
 import { StoreUnavailableError } from '../../../lib/shared-state/store-guard.js';
 import { ManualClock, seededRandom } from '../../../lib/testing/index.js';
+import { loadOf } from '../../models/runs.js';
 import { deferred } from '../deferred.js';
 
 /** One of several instances of an application, whose way to the store can break. */
@@ -443,7 +444,7 @@ describe('a circuit that instances share', () => {
         await clock.advance(20_000);
         await Promise.all(calls);
       }),
-      { numRuns: 100 },
+      { numRuns: loadOf(100) },
     );
   });
 });
