@@ -8,6 +8,7 @@ const below = {
   module: ['module', 'draining', 'decorators', 'pipeline', 'policies', 'core'],
   'shared-state': ['shared-state', 'core'],
   // These look at the module, and at what is below it.
+  config: ['config', 'module', 'policies', 'core'],
   health: ['health', 'draining', 'module', 'decorators', 'pipeline', 'policies', 'core'],
   observability: [
     'observability',

@@ -20,5 +20,6 @@ export * from './decorators/index.js';
 export * from './module/index.js';
 export { DEFAULT_ORDER, Pipeline, type PipelinePolicy, type PipelineSlot } from './pipeline/index.js';
 export * from './draining/index.js';
+export * from './config/index.js';
 export * from './health/index.js';
 export * from './observability/admin/index.js';

@@ -1,30 +1,34 @@
 import type { PolicyEnvironment } from '../core/environment.js';
 import type { OptionProblem } from '../core/errors.js';
+import type { OptionTable } from '../core/option-table.js';
 import type { Policy } from '../core/policy.js';
 import { BulkheadPolicy, type BulkheadOptions } from '../policies/bulkhead/index.js';
-import { bulkheadProblems } from '../policies/bulkhead/bulkhead.options.js';
+import { bulkheadProblems, bulkheadTable } from '../policies/bulkhead/bulkhead.options.js';
 import { ChaosPolicy, type ChaosEnvironment, type ChaosOptions } from '../policies/chaos/index.js';
-import { chaosProblems } from '../policies/chaos/chaos.options.js';
+import { chaosProblems, chaosTable } from '../policies/chaos/chaos.options.js';
 import { CircuitBreakerPolicy, type CircuitBreakerOptions } from '../policies/circuit-breaker/index.js';
-import { circuitBreakerProblems } from '../policies/circuit-breaker/circuit-breaker.options.js';
+import {
+  circuitBreakerProblems,
+  circuitBreakerTable,
+} from '../policies/circuit-breaker/circuit-breaker.options.js';
 import { FallbackChain, type FallbackHandler, type FallbackOptions } from '../policies/fallback/index.js';
-import { fallbackProblems } from '../policies/fallback/fallback.options.js';
+import { fallbackProblems, fallbackTable } from '../policies/fallback/fallback.options.js';
 import { HedgePolicy, type HedgeOptions } from '../policies/hedge/index.js';
-import { hedgeProblems } from '../policies/hedge/hedge.options.js';
+import { hedgeProblems, hedgeTable } from '../policies/hedge/hedge.options.js';
 import { IdempotencyPolicy, type IdempotencyOptions } from '../policies/idempotency/index.js';
-import { idempotencyProblems } from '../policies/idempotency/idempotency.options.js';
+import { idempotencyProblems, idempotencyTable } from '../policies/idempotency/idempotency.options.js';
 import { RateLimitPolicy, type RateLimitOptions } from '../policies/rate-limit/index.js';
-import { rateLimitProblems } from '../policies/rate-limit/rate-limit.options.js';
+import { rateLimitProblems, rateLimitTable } from '../policies/rate-limit/rate-limit.options.js';
 import {
   RetryBudget,
   RetryPolicy,
   type RetryBudgetOptions,
   type RetryOptions,
 } from '../policies/retry/index.js';
-import { retryBudgetProblems } from '../policies/retry/retry-budget.options.js';
-import { retryProblems } from '../policies/retry/retry.options.js';
+import { retryBudgetProblems, retryBudgetTable } from '../policies/retry/retry-budget.options.js';
+import { retryProblems, retryTable } from '../policies/retry/retry.options.js';
 import { TimeoutPolicy, type TimeoutOptions } from '../policies/timeout/index.js';
-import { timeoutProblems } from '../policies/timeout/timeout.options.js';
+import { timeoutProblems, timeoutTable } from '../policies/timeout/timeout.options.js';
 import type { NamedPolicies, PolicyDefaults } from './resilience.options.js';
 
 /** The policies of an application, by kind. */
@@ -67,6 +71,7 @@ interface KindDefinition<K extends NamedKind> {
   readonly plural: keyof NamedPolicies;
   /** In words, for messages. */
   readonly title: string;
+  readonly table: OptionTable;
   readonly problems: (
     options: PolicyOptions[K],
     where: string,
@@ -86,6 +91,7 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
   circuitBreaker: {
     plural: 'circuitBreakers',
     title: 'circuit breaker',
+    table: circuitBreakerTable,
     problems: circuitBreakerProblems,
     create: (name, options, environment) => new CircuitBreakerPolicy(name, options, environment),
     describe: (policy, options) => policy.update(options),
@@ -93,6 +99,7 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
   retry: {
     plural: 'retries',
     title: 'retry',
+    table: retryTable,
     problems: retryProblems,
     create: (name, options, environment) => new RetryPolicy(name, options, environment),
     describe: (policy, options) => policy.update(options),
@@ -100,6 +107,7 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
   retryBudget: {
     plural: 'retryBudgets',
     title: 'retry budget',
+    table: retryBudgetTable,
     problems: retryBudgetProblems,
     create: (name, options, environment) => new RetryBudget(name, options, environment),
     describe: (policy, options) => policy.update(options),
@@ -107,6 +115,7 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
   bulkhead: {
     plural: 'bulkheads',
     title: 'bulkhead',
+    table: bulkheadTable,
     problems: bulkheadProblems,
     create: (name, options, environment) => new BulkheadPolicy(name, options, environment),
     describe: (policy, options) => policy.update(options),
@@ -114,6 +123,7 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
   rateLimit: {
     plural: 'rateLimiters',
     title: 'rate limit',
+    table: rateLimitTable,
     problems: rateLimitProblems,
     create: (name, options, environment) => new RateLimitPolicy(name, options, environment),
     describe: (policy, options) => policy.update(options),
@@ -121,6 +131,7 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
   timeout: {
     plural: 'timeouts',
     title: 'timeout',
+    table: timeoutTable,
     problems: timeoutProblems,
     create: (name, options, environment) => new TimeoutPolicy(name, options, environment),
     describe: (policy, options) => policy.update(options),
@@ -128,6 +139,7 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
   fallback: {
     plural: 'fallbacks',
     title: 'fallback',
+    table: fallbackTable,
     problems: fallbackProblems,
     create: createFallback,
     describe: registerFallback,
@@ -135,6 +147,7 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
   idempotency: {
     plural: 'idempotencies',
     title: 'idempotency',
+    table: idempotencyTable,
     problems: idempotencyProblems,
     create: (name, options, environment) => new IdempotencyPolicy(name, options, environment),
     describe: (policy, options) => policy.update(options),
@@ -142,6 +155,7 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
   hedge: {
     plural: 'hedges',
     title: 'hedge',
+    table: hedgeTable,
     problems: hedgeProblems,
     create: (name, options, environment) => new HedgePolicy(name, options, environment),
     describe: (policy, options) => policy.update(options),
@@ -149,6 +163,7 @@ export const POLICY_KINDS: { readonly [K in NamedKind]: KindDefinition<K> } = {
   chaos: {
     plural: 'chaosPolicies',
     title: 'chaos policy',
+    table: chaosTable,
     problems: chaosProblems,
     create: (name, options, environment) => new ChaosPolicy(name, options, environment),
     describe: (policy, options) => policy.update(options),

@@ -1,0 +1,108 @@
+import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
+import { describeValue, either } from '../core/option-form.js';
+import { isObject } from '../core/property.js';
+import { suggest } from '../core/suggest.js';
+import { NAMED_KINDS, POLICY_KINDS } from '../module/policy-kinds.js';
+import type { ResilienceModuleOptions } from '../module/resilience.options.js';
+import { BASE_OPTION, DEFAULT_NAME, configTable } from './config-table.js';
+
+type Entries = Record<string, Record<string, unknown>>;
+
+/**
+ * The module's options from what a JSON or YAML file says, in the form of `resilience.schema.json`. Within a kind the entry
+ * `default` holds for all others, and `baseConfig: 'name'` takes over what another entry says, as in Resilience4j.
+ *
+ * @param config - What the parser of the file returned. Of what is wrong inside a policy `forRoot` tells, with everything else.
+ * @throws {@link InvalidOptionsError} with every entry that is no object, names a base that is not there, or is unknown.
+ *
+ * @example
+ * ResilienceModule.forRoot(resilienceConfig(JSON.parse(readFileSync('resilience.json', 'utf8'))))
+ *
+ * @publicApi
+ */
+export function resilienceConfig(config: object): ResilienceModuleOptions {
+  const problems: OptionProblem[] = [];
+  const given = { ...config } as Record<string, unknown>;
+  // A file may name the schema that it follows.
+  delete given['$schema'];
+  const names = configTable.rows.map(({ name }) => name);
+  for (const name of Object.keys(given)) if (!names.includes(name)) problems.push(unknown(name, names));
+  const defaults: Record<string, unknown> = {};
+  for (const kind of NAMED_KINDS) {
+    const { plural } = POLICY_KINDS[kind];
+    if (given[plural] === undefined) continue;
+    const entries = entriesOf(given[plural], plural, problems);
+    const resolved = withBases(entries, plural, problems);
+    if (resolved[DEFAULT_NAME] !== undefined) defaults[kind] = resolved[DEFAULT_NAME];
+    delete resolved[DEFAULT_NAME];
+    given[plural] = resolved;
+  }
+  if (problems.length > 0) throw new InvalidOptionsError(problems);
+  return { ...given, defaults } as ResilienceModuleOptions;
+}
+
+function unknown(option: string, names: readonly string[]): OptionProblem {
+  const meant = suggest(option, names);
+  const hint = meant === undefined ? `it takes ${either(names)}.` : `did you mean "${meant}"?`;
+  return {
+    where: 'resilienceConfig',
+    option,
+    message: `"${option}" is nothing that a configuration says; ${hint}`,
+  };
+}
+
+function entriesOf(given: unknown, plural: string, problems: OptionProblem[]): Entries {
+  const entries: Entries = {};
+  if (!isPlain(given)) {
+    const message = `"${plural}" must be an object of policies by name, got ${describeValue(given)}.`;
+    problems.push({ where: 'resilienceConfig', option: plural, message });
+    return entries;
+  }
+  for (const [name, options] of Object.entries(given)) {
+    const option = `${plural}.${name}`;
+    if (isPlain(options)) entries[name] = options;
+    else {
+      const message = `"${option}" must be an object of options, got ${describeValue(options)}.`;
+      problems.push({ where: 'resilienceConfig', option, message });
+    }
+  }
+  return entries;
+}
+
+/** Each entry over its base, and that over its own. */
+function withBases(entries: Entries, plural: string, problems: OptionProblem[]): Entries {
+  return Object.fromEntries(
+    Object.keys(entries).map((name) => {
+      const path = pathOf(name, entries);
+      const last = path.at(-1) as string;
+      const base = entries[last]?.[BASE_OPTION];
+      // What is wrong further up the path is said there.
+      if (base !== undefined && (last === name || base === name)) {
+        const option = `${plural}.${name}.${BASE_OPTION}`;
+        const message = path.includes(base as string)
+          ? `"${option}" leads back to itself: ${[...path, name].join(' → ')}.`
+          : `"${option}" must be the name of one of "${plural}", got ${describeValue(base)}.`;
+        problems.push({ where: 'resilienceConfig', option, message });
+      }
+      const { [BASE_OPTION]: _base, ...resolved } = Object.assign(
+        {},
+        ...path.toReversed().map((each) => entries[each]),
+      ) as Record<string, unknown>;
+      return [name, resolved];
+    }),
+  );
+}
+
+/** The entry and its bases, as far as they lead. */
+function pathOf(name: string, entries: Entries): string[] {
+  const path = [name];
+  for (;;) {
+    const base = entries[path.at(-1) as string]?.[BASE_OPTION];
+    if (typeof base !== 'string' || entries[base] === undefined || path.includes(base)) return path;
+    path.push(base);
+  }
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return isObject(value) && !Array.isArray(value);
+}
