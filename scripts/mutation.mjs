@@ -52,9 +52,12 @@ function reportOf(folder) {
 function read(folder) {
   const counts = { Killed: 0, Timeout: 0, Survived: 0, NoCoverage: 0, Ignored: 0 };
   const alive = [];
+  let changed = 0;
   for (const [file, { source, mutants }] of Object.entries(
     JSON.parse(readFileSync(reportOf(folder), 'utf8')).files,
   )) {
+    const path = join(root, file);
+    if (!existsSync(path) || readFileSync(path, 'utf8') !== source) changed++;
     for (const mutant of mutants) {
       counts[mutant.status] = (counts[mutant.status] ?? 0) + 1;
       if (mutant.status === 'Survived' || mutant.status === 'NoCoverage')
@@ -63,7 +66,7 @@ function read(folder) {
   }
   const killed = counts.Killed + counts.Timeout;
   const score = (100 * killed) / (killed + counts.Survived + counts.NoCoverage);
-  return { folder, counts, killed, alive, score };
+  return { folder, counts, killed, alive, score, changed };
 }
 
 function survivor(file, source, { location: { start, end }, replacement }) {
@@ -81,8 +84,8 @@ function short(code) {
 
 function page(results) {
   const rows = results.map(
-    ({ folder, counts, killed, score }) =>
-      `| \`lib/${folder}\` | ${score.toFixed(1)} % | ${killed} | ${counts.Survived + counts.NoCoverage} | ${counts.Ignored} |`,
+    ({ folder, counts, killed, alive, score, changed }) =>
+      `| \`lib/${folder}\` | ${score.toFixed(1)} % | ${killed} | ${alive.length} | ${alive.filter(({ why }) => why !== undefined).length} | ${counts.Ignored} | ${changed} |`,
   );
   const alive = results.flatMap((result) => result.alive);
   const explained = alive.filter(({ why }) => why !== undefined);
@@ -90,14 +93,30 @@ function page(results) {
   return `# Mutation tests
 
 \`npm run mutation\` changes the sources of \`lib/policies\` and \`lib/pipeline\`, one small thing at a time, and looks whether a
-test goes red. It writes this page. A mutant that lives shows a test that is missing, code that does nothing, or a change
-that nobody can see from outside; the last kind has its reason in \`test/mutation-survivors.json\`.
+test goes red. A mutant that lives shows a test that is missing, code that does nothing, or a change that nobody can see
+from outside; the last kind has its reason in \`test/mutation-survivors.json\`.
 
-Not counted, as "ignored": texts for people (\`scripts/mutation-ignores.mjs\`), and what is evaluated once as a module loads,
-such as option tables. Tests of load and cost are left out or smaller.
+| command | |
+| --- | --- |
+| \`npm run mutation\` | all folders, one after the other |
+| \`npm run mutation -- retry\` | one folder; again, only what has changed since |
+| \`npm run mutation -- --summary\` | runs nothing, and writes this page from the reports of the last runs |
 
-| folder | score | killed | alive | ignored |
-| --- | --: | --: | --: | --: |
+The reports are \`.tmp/mutation/*/mutation.html\`, one of each folder. A folder shall have ${LEAST_PERCENT} % or more.
+
+Not mutated: re-exports, reports in words, HTTP clients with real sockets, and what shares state between instances
+(\`stryker.config.mjs\`). Not counted, as "ignored": texts for people (\`scripts/mutation-ignores.mjs\`), and what is evaluated
+once as a module loads, such as option tables. Models run with fewer random traces than in \`npm test\`, and tests of load
+are smaller.
+
+## Scores
+
+Killed are mutants that turn a test red, or that never end. The last column counts files that have been changed since the
+run that this row is from: where it is not 0, the row is of an earlier state of these. Tests that are newer than a run
+count from the next one on.
+
+| folder | score | killed | alive | of these explained | ignored | files changed since |
+| --- | --: | --: | --: | --: | --: | --: |
 ${rows.join('\n')}
 
 ## Alive, and why that is right
