@@ -1,5 +1,4 @@
 import 'reflect-metadata';
-import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { Injectable, Scope, type INestApplication, type Provider } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
@@ -12,9 +11,7 @@ import {
   type DrainingOptions,
   type OnDrain,
 } from '../../lib/index.js';
-import { optionsMarkdown } from '../../lib/core/option-table.js';
 import { nextPhase } from '../../lib/draining/drain-phase.js';
-import { drainingTable } from '../../lib/draining/draining.options.js';
 import { ManualClock } from '../../lib/testing/index.js';
 import { deferred } from '../policies/deferred.js';
 import { RecordedLog } from './recorded-log.js';
@@ -220,21 +217,6 @@ describe('DrainingService', () => {
     const { draining } = await setUp();
 
     await expect(draining.shutdown()).rejects.toThrow('enableGracefulShutdown(app)');
-  });
-
-  it('the guide lists the options as they are', () => {
-    const guide = readFileSync('docs/draining.md', 'utf8');
-    const [, table] = /<!-- options -->([\s\S]*?)<!-- \/options -->/.exec(guide) as unknown as [
-      string,
-      string,
-    ];
-    const cells = (markdown: string) =>
-      markdown
-        .trim()
-        .split('\n')
-        .map((line) => line.split('|').map((cell) => cell.trim().replace(/^-+$/, '-')));
-
-    expect(cells(table)).toEqual(cells(optionsMarkdown(drainingTable)));
   });
 
   it('PL-07 wrong options are all named at start', async () => {
