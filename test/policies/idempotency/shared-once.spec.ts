@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import {
   IdempotencyConflictError,
   IdempotencyMismatchError,
@@ -207,6 +207,53 @@ describe('Idempotency that instances share', () => {
     once.update({ ttl: '1m' });
     once.reset();
     expect(once.stats()).toMatchObject({ records: 0 });
+  });
+
+  it('PL-08 outcomes are kept elsewhere once they are shared, or no longer', async () => {
+    const { first, second } = setUp({});
+    await first.once.execute(() => 'own', under('k1'));
+    first.once.update({ ttl: '2h' });
+    expect(await first.once.execute(() => 'again', under('k1'))).toBe('own');
+
+    for (const { once } of [first, second]) once.update({ shared: true });
+    expect(await first.once.execute(() => 'for all', under('k1'))).toBe('for all');
+    expect(await second.once.execute(() => 'again', under('k1'))).toBe('for all');
+    second.once.update({ shared: false });
+
+    expect(await second.once.execute(() => 'alone', under('k1'))).toBe('alone');
+    expect(second.once.stats()).toMatchObject({ records: 1 });
+    expect(second.once.configuration).toMatchObject({ shared: false, ttlMs: 3_600_000 });
+  });
+
+  it('PL-08 with nothing to share them by, an update keeps outcomes', async () => {
+    const alone = [undefined, { clock: new ManualClock() }].map(
+      (environment) => new IdempotencyPolicy('orders', { shared: true }, environment),
+    );
+    for (const once of alone) {
+      await once.execute(() => 'receipt', under('k1'));
+      once.update({ ttl: '1m' });
+
+      expect(await once.execute(() => 'again', under('k1'))).toBe('receipt');
+    }
+  });
+
+  it('ID-04 an error without a name is replayed as an Error', async () => {
+    const { first, second } = setUp({ shared: true, storeErrors: () => true });
+    const nameless = Object.assign(new Error('declined'), { name: undefined });
+    await errorOf(first.once.execute(failWith(nameless), under('k1')));
+
+    expect(await errorOf(second.once.execute(() => 'again', under('k1')))).toMatchObject({
+      name: 'Error',
+      message: 'declined',
+    });
+  });
+
+  it('keeps its records apart from those of other policies', async () => {
+    const { first } = setUp();
+    const begin = jest.spyOn(first.state.once, 'begin');
+    await first.once.execute(() => 'receipt', under('k1'));
+
+    expect(begin.mock.calls[0]?.[0]).toEqual({ kind: 'idempotency', policy: 'orders', subject: 'k1' });
   });
 
   it('a codec turns results into text and back', async () => {
