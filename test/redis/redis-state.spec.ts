@@ -10,7 +10,7 @@ import { redisState, type RedisState } from '../../lib/shared-state/redis/index.
 import * as scripts from '../../lib/shared-state/redis/scripts.js';
 import { StoreLateError } from '../../lib/shared-state/store-guard.js';
 import { ManualClock } from '../../lib/testing/index.js';
-import { canOwnRedis, canRunRedis, startRedis, type RedisServer } from './server.js';
+import { canOwnRedis, canRunRedis, startOwnRedis, startRedis, type RedisServer } from './server.js';
 
 const HOUR_MS = 3_600_000;
 const HOUR_US = 3_600_000_000;
@@ -27,13 +27,22 @@ const clients: Record<string, (server: RedisServer) => Promise<Connected>> = {
     const client = new Redis(url);
     return { client, end: () => client.disconnect() };
   },
-  redis: async ({ url }) => {
-    const client = createClient({ url });
-    client.on('error', () => undefined);
-    await client.connect();
-    return { client: client as never, end: () => client.destroy() };
-  },
+  redis: ({ url }) => nodeRedis(url, 2),
+  'redis with RESP3': ({ url }) => nodeRedis(url, 3),
 };
+
+async function nodeRedis(url: string, RESP: 2 | 3): Promise<Connected> {
+  const client = createClient({ url, RESP });
+  client.on('error', () => undefined);
+  await client.connect();
+  return { client: client as never, end: () => client.destroy() };
+}
+
+/** Makes a server a cluster of its own. */
+async function formCluster(admin: Redis): Promise<void> {
+  await admin.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+  while (!String(await admin.call('CLUSTER', 'INFO')).includes('cluster_state:ok'));
+}
 
 const describeWithRedis = canRunRedis ? describe : describe.skip;
 
@@ -188,6 +197,38 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
     expect(await admin.exists(key)).toBe(0);
   });
 
+  it('SS-06 what comes too late leaves what is there as it is', async () => {
+    const key = (what: string) => `resilience:{${app}:${what}}:v1`;
+    const run = (
+      script: (typeof scripts)['TAKE'],
+      what: string,
+      deadline: number,
+      args: (string | number)[],
+    ) => driver.run(script, key(what), [deadline, `${what} ${deadline}`, ...args]);
+    await run(scripts.ACQUIRE, 'permits', FOREVER, ['me', 5, 2, HOUR_US]);
+    const fence = Number((await run(scripts.BEGIN, 'once', FOREVER, ['print', HOUR_US]))[2]);
+    await run(scripts.PRESENT, 'here', FOREVER, ['me', HOUR_US]);
+    const dump = async () => {
+      const left = (what: string) => admin.pexpiretime(key(what));
+      return {
+        permits: [await admin.hgetall(key('permits')), await left('permits')],
+        once: [await admin.hgetall(key('once')), await left('once')],
+        here: [await admin.zrange(key('here'), '0', '-1', 'WITHSCORES'), await left('here')],
+      };
+    };
+    const before = await dump();
+    const late: [(typeof scripts)['TAKE'], string, (string | number)[]][] = [
+      [scripts.RENEW, 'permits', ['me', 2 * HOUR_US, 1]],
+      [scripts.RELEASE, 'permits', ['me', 1]],
+      [scripts.BEAT, 'once', [fence, 2 * HOUR_US]],
+      [scripts.COMPLETE, 'once', [fence, 'done', 2 * HOUR_US]],
+      [scripts.FAIL, 'once', [fence]],
+      [scripts.LEAVE, 'here', ['me']],
+    ];
+    for (const [script, what, args] of late) expect((await run(script, what, 1, args))[1]).toBe('late');
+    expect(await dump()).toEqual(before);
+  });
+
   it('SS-06 an operation that is sent twice is done once, and answered the same', async () => {
     const key = (what: string) => `resilience:{${app}:${what}}:v1`;
     const twice = async (script: (typeof scripts)['TAKE'], what: string, args: (string | number)[]) => {
@@ -304,8 +345,7 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
   it('SS-09 a cluster keeps all of one identity together', async () => {
     const server = await startRedis(['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1']);
     const admin = new Redis(server.url);
-    await admin.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
-    while (!String(await admin.call('CLUSTER', 'INFO')).includes('cluster_state:ok'));
+    await formCluster(admin);
     const cluster = new Cluster([{ host: '127.0.0.1', port: server.port }]);
     const shared = redisState(cluster, { app: 'shop', timeout: '5s' });
     for (const subject of ['a', 'b', 'c']) {
@@ -318,6 +358,58 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
     admin.disconnect();
     await server.stop();
   });
+});
+
+(canOwnRedis ? describe : describe.skip)('a store that is not what it should be', () => {
+  const request = { emissionUs: HOUR_US, toleranceUs: 5 * HOUR_US, want: 1, min: 1 };
+  const key = { kind: 'rateLimit', policy: 'orders', subject: 'alice' };
+
+  /** What is said of a store when it is lost for the first time, and how often it was found since. */
+  async function verdict(client: Connected['client']): Promise<unknown> {
+    let lost: unknown;
+    const shared = redisState(client, { app: 'shop', timeout: '5s', onChange: (_, error) => (lost = error) });
+    for (let i = 0; i < 3; i++) await shared.take(key, request).catch(() => undefined);
+    expect(shared.degraded).toBe(true);
+    await shared.close();
+    return lost;
+  }
+
+  it('is lost, and says so, where it runs no scripts', async () => {
+    const server = await startOwnRedis(['--rename-command', 'EVALSHA', '']);
+    const client = new Redis(server.url);
+    expect(await verdict(client)).toMatchObject({
+      message: expect.stringMatching(/^The shared store cannot run scripts: ERR unknown command 'evalsha'/i),
+    });
+    client.disconnect();
+    await server.stop();
+  });
+
+  it.each([
+    ['', 'an older one'],
+    ['6.2.14', '6.2.14'],
+  ])('is lost, and says so, where it is too old: %j', async (version, found) => {
+    const client = { evalsha: async () => ['5000000', 'ok', version], eval: async () => [] };
+    expect(await verdict(client)).toMatchObject({
+      message: `The shared store must be Redis 7 or newer, or Valkey; it is ${found}.`,
+    });
+  });
+
+  it.each(['shop:', '{shop}:'])(
+    'is used all the same through a client with the prefix %j',
+    async (prefix) => {
+      const server = await startOwnRedis(['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1']);
+      const admin = new Redis(server.url);
+      await formCluster(admin);
+      const cluster = new Cluster([{ host: '127.0.0.1', port: server.port }], { keyPrefix: prefix });
+      const shared = redisState(cluster, { app: 'shop', timeout: '5s' });
+      expect(await shared.take(key, request)).toMatchObject({ granted: 1, remaining: 4 });
+      expect(await shared.take(key, request)).toMatchObject({ granted: 1, remaining: 3 });
+      expect(await admin.keys(`${prefix}resilience:{shop:rateLimit:orders:*`)).toHaveLength(1);
+      cluster.disconnect();
+      admin.disconnect();
+      await server.stop();
+    },
+  );
 });
 
 describe('redisState', () => {
@@ -335,7 +427,10 @@ describe('redisState', () => {
   });
 
   it('SS-06 an operation that the server calls late is as good as a timeout', async () => {
-    const client = { evalsha: async () => ['5000000', 'late'], eval: async () => [] };
+    // The clock is asked for without a deadline.
+    const evalsha = async (...[, , , deadline]: (string | number)[]) =>
+      deadline === FOREVER ? ['5000000', 'ok', '7.4.0'] : ['5000000', 'late'];
+    const client = { evalsha, eval: async () => [] };
     const shared = redisState(client, { app: 'shop', clock: new ManualClock() });
     await expect(shared.presence.beat(1_000)).rejects.toThrow(StoreLateError);
     await expect(shared.presence.beat(1_000)).rejects.toThrow(StoreLateError);

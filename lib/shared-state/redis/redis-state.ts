@@ -2,6 +2,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { Clock, RandomSource } from '../../core/clock.js';
 import { parseDuration, type Duration } from '../../core/duration.js';
 import { describeValue } from '../../core/option-form.js';
+import { propertyOf } from '../../core/property.js';
 import type {
   CircuitView,
   SharedCache,
@@ -63,6 +64,7 @@ export interface RedisStateOptions {
 }
 
 const US_PER_MS = 1_000;
+const OLDEST_VERSION = 7;
 /** In base64: 132 bits. */
 const HASH_LENGTH = 22;
 /** Of each policy. */
@@ -255,11 +257,27 @@ export class RedisState implements SharedState {
     return reply;
   }
 
-  /** Something that is never too late. */
+  /** Something that is never too late, and tells whether this is a server that will do. */
   private async ask(script: Script, key: StateKey): Promise<void> {
     const sentAt = this.clock.now();
-    const reply = await this.driver.run(script, this.nameOf(key), [Number.MAX_SAFE_INTEGER, '']);
-    this.serverClock.note(Number(reply[0]), sentAt, this.clock.now());
+    const [serverUs, , version] = await this.run(script, this.nameOf(key));
+    if (!(Number.parseInt(String(version)) >= OLDEST_VERSION)) {
+      const found = version === '' || version === undefined ? 'an older one' : String(version);
+      throw new Error(
+        `The shared store must be Redis ${OLDEST_VERSION} or newer, or Valkey; it is ${found}.`,
+      );
+    }
+    this.serverClock.note(Number(serverUs), sentAt, this.clock.now());
+  }
+
+  private async run(script: Script, name: string): Promise<ScriptReply> {
+    try {
+      return await this.driver.run(script, name, [Number.MAX_SAFE_INTEGER, '']);
+    } catch (cause) {
+      const message = String(propertyOf(cause, 'message'));
+      if (!/unknown command/i.test(message)) throw cause;
+      throw new Error(`The shared store cannot run scripts: ${message}`, { cause });
+    }
   }
 
   private nameOf({ kind, policy, subject }: StateKey): string {

@@ -14,15 +14,15 @@ if now > tonumber(ARGV[1]) then return {text(now), 'late'} end
 
 const script = (name: string, lua: string) => new Script(name, PRELUDE + lua);
 
-/** The server's time, and nothing else. */
-export const CLOCK = script('clock', `return {text(now), 'ok'}`);
+/** The server's time and the version of its scripts' engine (which Redis tells since 7), and nothing else. */
+export const CLOCK = script('clock', `return {text(now), 'ok', redis.REDIS_VERSION or ''}`);
 
-/** Whether the store can be written: one that can only be read is lost as well. */
+/** Whether the store can be written: one that can only be read is lost as well. Answers as {@link CLOCK}. */
 export const CHECK = script(
   'check',
   `
 redis.call('SET', KEYS[1], '1', 'PX', '1000')
-return {text(now), 'ok'}
+return {text(now), 'ok', redis.REDIS_VERSION or ''}
 `,
 );
 
