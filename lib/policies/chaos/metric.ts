@@ -81,7 +81,6 @@ export function nameOfMetric(metric: Metric): string {
 
 /** Names may hold dots themselves, so a step takes as many words as there is a key for. */
 function follow(from: unknown, path: string): { readonly value: unknown } | undefined {
-  if (path === '') return { value: from };
   if (typeof from !== 'object' || from === null) return undefined;
   for (const [key, value] of Object.entries(from)) {
     if (key === path) return { value };

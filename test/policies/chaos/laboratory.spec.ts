@@ -11,8 +11,10 @@ import {
   type GameDayOptions,
 } from '../../../lib/policies/chaos/index.js';
 import { Laboratory } from '../../../lib/policies/chaos/laboratory.js';
-import { monkeyProblems } from '../../../lib/policies/chaos/monkey.js';
+import { ChaosMonkey, monkeyProblems } from '../../../lib/policies/chaos/monkey.js';
+import { Pause } from '../../../lib/policies/chaos/pause.js';
 import { ManualClock } from '../../../lib/testing/index.js';
+import { deferred } from '../deferred.js';
 
 function setUp() {
   const clock = new ManualClock({ now: 7_000 });
@@ -279,6 +281,7 @@ describe('GameDay', () => {
     ],
     [{ runbook: [{ note: 'x' }, { pause: -1 }] }, 'game day "day"', 'runbook', '"runbook[1]" must be'],
     [{ hours: 0 }, 'game day "day"', 'hours', '"hours" must be'],
+    [{ experiments: 5 as never }, 'game day "day"', 'experiments', '"experiments" must be'],
     [
       { experiments: [optionsOf({ duration: -1 })] },
       'game day "day" experiment "outage"',
@@ -331,6 +334,64 @@ describe('Laboratory', () => {
     expect(laboratory.experiments()).toHaveLength(101);
     laboratory.close('over');
   });
+
+  it('CH-06 of game days the last 100 are kept', async () => {
+    const { laboratory } = setUp();
+    const steady = { name: 's', check: () => false };
+    const experiments = [optionsOf({ steadyState: steady })];
+    for (let i = 0; i < 120; i++) await laboratory.gameDay(dayOf({ name: `day ${i}`, experiments })).run();
+
+    const kept = laboratory.gameDays();
+
+    expect([kept.length, kept[0]?.name, kept.at(-1)?.name]).toEqual([100, 'day 20', 'day 119']);
+  });
+
+  it('CH-04 what runs has neither an end nor a duration yet', async () => {
+    const { clock, laboratory } = setUp();
+    void laboratory.experiment(optionsOf()).run();
+    await clock.advance(1_000);
+
+    expect(laboratory.experiments()).toMatchObject([
+      { state: 'running', startedAt: expect.any(String), endedAt: undefined, durationMs: undefined },
+    ]);
+    laboratory.close('over');
+  });
+});
+
+describe('Pause', () => {
+  it('ends for the first reason that it was given', async () => {
+    const pause = new Pause(new ManualClock());
+    const slept = pause.sleep(1_000).catch((error: unknown) => error);
+    const first = new Error('first');
+    pause.stop(first);
+    pause.stop(new Error('second'));
+
+    expect(await slept).toBe(first);
+    expect(() => pause.check()).toThrow(first);
+    await expect(pause.sleep(1_000)).rejects.toBe(first);
+  });
+
+  it('an answer that comes too late leaves the next wait alone', async () => {
+    const clock = new ManualClock();
+    const pause = new Pause(clock);
+    const answer = deferred<string>();
+    const bounded = pause
+      .bounded(
+        10,
+        () => new Error('late'),
+        () => answer.promise,
+      )
+      .catch((error: unknown) => error);
+    await clock.advance(10);
+    const slept = pause.sleep(1_000).catch((error: unknown) => error);
+    answer.resolve('at last');
+    await clock.advance(0);
+    const stopped = new Error('enough');
+    pause.stop(stopped);
+
+    expect(await bounded).toEqual(new Error('late'));
+    expect([await slept, clock.pending]).toEqual([stopped, 0]);
+  });
 });
 
 describe('ChaosMonkey', () => {
@@ -341,5 +402,17 @@ describe('ChaosMonkey', () => {
     [{ faults: [] }, ['faults']],
   ])('PL-07 of %j it refuses %j', (options, refused) => {
     expect(monkeyProblems(options, 'chaos monkey').map(({ option }) => option)).toEqual(refused);
+  });
+
+  it('hides no mistake of the program', async () => {
+    const { clock, injector, parts } = setUp();
+    const monkey = new ChaosMonkey(injector, { probabilityPercent: 100 }, parts.environment);
+    injector.start = () => {
+      throw new TypeError('a mistake');
+    };
+    monkey.enable();
+
+    await expect(clock.advance(10_000)).rejects.toThrow('a mistake');
+    expect(monkey.enabled).toBe(true);
   });
 });

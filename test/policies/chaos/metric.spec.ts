@@ -18,6 +18,9 @@ describe('a metric', () => {
     ['breakers.pay.ments.failures.more', undefined],
     ['none', undefined],
     ['none.at all', undefined],
+    ['breakers.pay.ments.state.0', undefined],
+    ['breakers.pay.ments.rate.x', undefined],
+    ['breakers.pay.ments.failures.', undefined],
   ])('CH-04 reads %s', async (path, expected) => {
     expect(await readMetric(path, () => stats)).toBe(expected);
   });
@@ -62,6 +65,15 @@ describe('a metric', () => {
     [
       'breakers.empty.x',
       '"abortWhen.metric": "breakers.empty.x" leads nowhere at "x"; there are no numbers.',
+    ],
+    ['breakers.empty.', '"abortWhen.metric": "breakers.empty." leads nowhere at ""; there are no numbers.'],
+    [
+      'breakers.pay.ments.rate.x',
+      '"abortWhen.metric": "breakers.pay.ments.rate.x" leads nowhere at "x"; there are no numbers.',
+    ],
+    [
+      'breakers.pay.ments.state.0',
+      '"abortWhen.metric": "breakers.pay.ments.state.0" leads nowhere at "0"; there are no numbers.',
     ],
     ['none.x', '"abortWhen.metric": "none.x" leads nowhere at "x"; there are no numbers.'],
     [
