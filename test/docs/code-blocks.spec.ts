@@ -51,7 +51,9 @@ describe('blocks of TypeScript', () => {
       encoding: 'utf8',
     });
 
-    const inPages = stdout.replaceAll(/^\.tmp\/docs\/(.*\.md)\/[^(]+\((\d+),\d+\)/gm, '$1:$2');
+    // What is wrong in the library itself is npm run typecheck's to say.
+    const ofBlocks = stdout.replaceAll(/^lib\/.*\n(\s.*\n)*/gm, '');
+    const inPages = ofBlocks.replaceAll(/^\.tmp\/docs\/(.*\.md)\/[^(]+\((\d+),\d+\)/gm, '$1:$2');
     expect(inPages).toBe('');
   }, 240_000);
 
