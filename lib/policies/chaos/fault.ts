@@ -111,9 +111,8 @@ function givenError(error: ChaosError, { name, call }: FaultContext): unknown {
   return new ChaosInjectedError(`Chaos "${name}" injected ${String(made)}.`, { policy: name, cause: made });
 }
 
-export function isErrorClass(value: unknown): value is ChaosErrorClass {
-  if (typeof value !== 'function') return false;
-  return value === Error || (value as { prototype?: unknown }).prototype instanceof Error;
+function isErrorClass(given: ChaosErrorClass | ((call: CallInfo) => unknown)): given is ChaosErrorClass {
+  return given === Error || given.prototype instanceof Error;
 }
 
 /** As Node's own: `connect ECONNREFUSED`, with the call and the code in properties. */
