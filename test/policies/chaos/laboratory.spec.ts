@@ -130,10 +130,8 @@ describe('Experiment', () => {
     const { clock, events, laboratory } = setUp();
     const ends: unknown[] = [];
     events.listen(({ type, details }) => type === 'ended' && ends.push(details?.['by']));
-    const running = laboratory.experiment(
-      optionsOf({ faults: [{ ...optionsOf().faults[0]!, duration: '5m' }] }),
-    );
-    void running.run();
+    const faults = [{ target: 'Payments.charge', error: 500, duration: '5m' }];
+    void laboratory.experiment(optionsOf({ faults })).run();
     await clock.advance(25_000);
 
     expect(ends).toEqual(['rolled-back']);
@@ -141,13 +139,13 @@ describe('Experiment', () => {
 
   it('CH-04 a look has a value and a message only where there are some', async () => {
     const { clock, laboratory } = setUp();
-    let orders: number | undefined;
-    const metric = () => orders;
+    const numbers: { orders?: number } = {};
+    const metric = () => numbers.orders;
     const running = laboratory
       .experiment(optionsOf({ steadyState: { name: 'orders', metric, above: 3 }, duration: '5s' }))
       .run();
     await clock.advance(0);
-    orders = 3;
+    numbers.orders = 3;
     await clock.advance(10_000);
 
     const { observations } = await running;
