@@ -65,11 +65,16 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
     requests: [...byKind.values()].flat().filter(isEnabled),
     order,
     returns: returns ?? 'promise',
-    isHandler: HANDLER_METADATA.some((key) => Reflect.hasMetadata(key, record.interceptor)),
+    isHandler: isHandler(record.interceptor),
     mistakes: layers.flatMap(({ mistakes }) =>
       mistakes.map((mistake) => ({ ...mistake, where: `${mistake.where} on ${name}` })),
     ),
   };
+}
+
+/** Whether requests come to a method. */
+export function isHandler(method: object): boolean {
+  return HANDLER_METADATA.some((key) => Reflect.hasMetadata(key, method));
 }
 
 /** The plan of a function that belongs to no class: a handler behind an interceptor, a pipeline of the service. */

@@ -35,6 +35,13 @@ interface CompiledMethod extends Protection {
   readonly run: MethodRun;
 }
 
+/** A decorated method of the application, and what runs around it. */
+export interface ProtectedMethod {
+  readonly type: Type;
+  readonly key: string | symbol;
+  readonly protection: Protection;
+}
+
 /** The decorated methods of one class in one application. */
 class Binding implements ClassBinding {
   readonly runs: (MethodRun | undefined)[] = [];
@@ -182,11 +189,25 @@ export class ResilienceRuntime implements Runtime {
     return compiled;
   }
 
+  /** @internal The methods that decorators protect, as instances of the application's classes have them. */
+  protectedMethods(): ProtectedMethod[] {
+    return [...this.check.classes()].flatMap((type) => {
+      const keys = new Set(recordsOf(type.prototype as object).map(({ key }) => key));
+      return [...keys].flatMap((key) => {
+        const record = recordOfMethod(type, key);
+        return record === undefined ? [] : { type, key, protection: this.compiled(this.bind(type), record) };
+      });
+    });
+  }
+
+  /** @internal The pipelines of plain functions. */
+  functionPipelines(): Pipeline[] {
+    return [...this.functions.values()].map(({ pipeline }) => pipeline);
+  }
+
   /** What runs around a method, a policy a line, outermost first. */
   describe(type: Type, method: string | symbol): string {
-    const records = recordsOf(type.prototype as object).filter(({ key }) => key === method);
-    const current = (type.prototype as Record<string | symbol, unknown>)[method];
-    const record = records.find(({ interceptor }) => interceptor === current) ?? records[0];
+    const record = recordOfMethod(type, method);
     if (record === undefined)
       throw new Error(`${type.name}.${String(method)} carries no decorator of this package.`);
     const { pipeline, requestLimits } = this.compiled(this.bind(type), record);
@@ -238,7 +259,11 @@ export class ResilienceRuntime implements Runtime {
     args: unknown[],
     run: () => unknown,
   ): Promise<unknown> {
-    const { pipeline, requestLimits, limits } = this.interceptorProtection(spec, context);
+    const { pipeline, requestLimits, limits } = this.handlerProtection(
+      spec,
+      context.getClass(),
+      context.getHandler(),
+    );
     const response = responseOf(context);
     if (requestLimits.length > 0) {
       this.headers.writeLimits(response, await takeRequestLimits(requestLimits, context, this.clock));
@@ -272,9 +297,8 @@ export class ResilienceRuntime implements Runtime {
     return pipeline;
   }
 
-  private interceptorProtection(spec: ResilientOptions, context: ExecutionContext): Protection {
-    const handler = context.getHandler();
-    const type = context.getClass();
+  /** @internal What an interceptor runs around a handler, composed at its first use. @throws {@link InvalidOptionsError} */
+  handlerProtection(spec: ResilientOptions, type: Type, handler: { readonly name: string }): Protection {
     let byClass = this.intercepted.get(spec);
     if (byClass === undefined) this.intercepted.set(spec, (byClass = new Map()));
     let byHandler = byClass.get(type);
@@ -316,4 +340,11 @@ export class ResilienceRuntime implements Runtime {
     const deadline = this.context?.deadline;
     return deadline === undefined ? undefined : { deadline: deadline - this.clock.now() };
   }
+}
+
+/** The record of a method as instances of the class have it. */
+function recordOfMethod(type: Type, method: string | symbol): MethodRecord | undefined {
+  const records = recordsOf(type.prototype as object).filter(({ key }) => key === method);
+  const current = (type.prototype as Record<string | symbol, unknown>)[method];
+  return records.find(({ interceptor }) => interceptor === current) ?? records[0];
 }

@@ -54,6 +54,8 @@ export interface BulkheadSettings {
   readonly maxConcurrent: number;
   readonly maxQueue: number;
   readonly maxWaitMs: number;
+  /** Whether the user said how long. */
+  readonly waitGiven: boolean;
   readonly priority: Priority | ((call: Call) => Priority);
   /** By priority: the utilisation above which it is refused. */
   readonly shedding: Readonly<Partial<Record<Priority, number>>> | undefined;
@@ -137,6 +139,7 @@ export function bulkheadSettings(options: BulkheadOptions, where: string): Bulkh
     maxConcurrent: given.maxConcurrent,
     maxQueue: given.maxQueue,
     maxWaitMs: given.maxWait,
+    waitGiven: options.maxWait !== undefined,
     priority: given.priority,
     shedding:
       given.shedAbovePercent &&

@@ -99,6 +99,11 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     environment?.fleet?.onLeave?.(() => this.leave());
   }
 
+  /** @internal What it is set to do, for who looks at an application as a whole. */
+  get configuration(): BulkheadSettings {
+    return this.settings;
+  }
+
   /**
    * Runs `fn` when a slot is free.
    *

@@ -129,6 +129,11 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     return this.settings.timed ? 'start and end' : 'never';
   }
 
+  /** @internal What it is set to do, for who looks at an application as a whole. */
+  get configuration(): CircuitSettings {
+    return this.settings;
+  }
+
   /**
    * Runs `fn` under this breaker alone.
    *

@@ -76,6 +76,8 @@ interface Level {
 export class FallbackChain implements Policy, Driver {
   readonly kind = 'fallback';
   readonly policy = this;
+  /** @internal Whether answers are to be kept for all instances. */
+  sharesAnswers = false;
   private readonly byLevel = new Map<FallbackLevel, Level>();
   private ordered: Level[] = [];
   /** As a policy: the method itself. */
@@ -139,6 +141,7 @@ export class FallbackChain implements Policy, Driver {
   ): this {
     if (options.shared === true) {
       refuseProblems(fallbackProblems({ levels: [{ level, ...options }] }, `fallback "${this.name}"`));
+      this.sharesAnswers = true;
     }
     const fleet = this.environment?.fleet;
     const shared = options.shared === true && fleet ? new SharedAnswers(this.name, fleet) : undefined;

@@ -26,6 +26,8 @@ export interface HedgeSettings {
   readonly percentile: number;
   readonly minSamples: number;
   readonly maxHedges: number;
+  /** Whether it was said that running the method twice does no harm. */
+  readonly idempotent: boolean;
   readonly budget: RetryBudgetOptions | RetryBudget | string | false;
 }
 
@@ -34,6 +36,7 @@ interface Resolved extends Omit<HedgeOptions, 'delay'> {
   readonly percentile: number;
   readonly minSamples: number;
   readonly maxHedges: number;
+  readonly idempotent: boolean;
   readonly budget: RetryBudgetOptions | RetryBudget | string | false;
 }
 
@@ -93,6 +96,6 @@ export function hedgeProblems(options: HedgeOptions, where: string): OptionProbl
 /** @throws {@link InvalidOptionsError} */
 export function hedgeSettings(options: HedgeOptions, where: string): HedgeSettings {
   refuseProblems(hedgeProblems(options, where));
-  const { delay, percentile, minSamples, maxHedges, budget } = resolveOptions(hedgeTable, options);
-  return { delayMs: delay, percentile, minSamples, maxHedges, budget };
+  const { delay, ...rest } = resolveOptions(hedgeTable, options);
+  return { delayMs: delay, ...rest };
 }

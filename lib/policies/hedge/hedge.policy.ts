@@ -60,6 +60,11 @@ export class HedgePolicy implements Policy, Driver {
     this.budget = budgetOf(name, this.settings.budget, environment);
   }
 
+  /** @internal What it is set to do, for who looks at an application as a whole. */
+  get configuration(): HedgeSettings {
+    return this.settings;
+  }
+
   /**
    * Runs `fn`, and again beside it while it is slow. Only for work that may be done twice.
    *

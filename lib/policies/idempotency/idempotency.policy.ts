@@ -96,6 +96,11 @@ export class IdempotencyPolicy implements Policy, Driver {
     this.store = environment?.once ?? this.createStore();
   }
 
+  /** @internal What it is set to do, for who looks at an application as a whole. */
+  get configuration(): IdempotencySettings {
+    return this.settings;
+  }
+
   /**
    * Runs `fn`, unless that was done under the call's `idempotencyKey` (or `key`) before.
    *

@@ -107,6 +107,11 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     return this.settings.windowMs;
   }
 
+  /** @internal What it is set to do, for who looks at an application as a whole. */
+  get configuration(): RateLimitSettings {
+    return this.settings;
+  }
+
   /**
    * Runs `fn` within the rate.
    *

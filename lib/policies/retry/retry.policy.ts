@@ -76,6 +76,11 @@ export class RetryPolicy implements Policy, Repeater {
     this.budget = budgetOf(this.name, this.settings.budget, this.environment);
   }
 
+  /** @internal What it is set to do, for who looks at an application as a whole. */
+  get configuration(): RetrySettings {
+    return this.settings;
+  }
+
   /**
    * Runs `fn`, again where that is worth it.
    *

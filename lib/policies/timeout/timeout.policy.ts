@@ -94,6 +94,11 @@ export class TimeoutPolicy implements Policy {
     return new HttpTimeouts(this.name, this.settings.http, this.clock);
   }
 
+  /** @internal What it is set to do, for who looks at an application as a whole. */
+  get configuration(): TimeoutSettings {
+    return this.settings;
+  }
+
   /**
    * Runs `fn` within the time.
    *
