@@ -119,6 +119,13 @@ describe('A circuit breaker with keys', () => {
     expect(breaker.stats().keys?.count).toBe(1);
   });
 
+  it('PL-08 a breaker without a key has no keys after an update either', () => {
+    const { breaker } = setUp({ key: undefined });
+    breaker.update({ failureThreshold: 2 });
+
+    expect(breaker.stats()).not.toHaveProperty('keys');
+  });
+
   it('PL-08 a key can be given to a breaker that was made without one', async () => {
     const { breaker, call } = setUp({ failureThreshold: 1, key: undefined });
 
