@@ -1,12 +1,16 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { resolvePath, tally, type Step } from '../step.js';
+import { resolvePath, tally, until, type Step } from '../step.js';
+
+interface BulkheadStats {
+  readonly activeCalls: number;
+  readonly queuedCalls: number;
+}
 
 /** The bulkhead `read_operations`, with one slot and two places in its queue. */
 export const bulkheadStep: Step = {
   title: 'A full bulkhead: the urgent go first',
   async run(sample, narrator) {
     await sample.change('bulkheads', 'read_operations', { maxConcurrent: 1, maxQueue: 2 });
-    const repair = await sample.fault({ target: 'RouteLookupService.find', latency: '300ms' });
+    const repair = await sample.fault({ target: 'RouteLookupService.find', latency: '800ms' });
     const finished: string[] = [];
     const ask = async (name: string, priority: string) => {
       const { status, body } = await sample.get(resolvePath(`bulkhead-${name.replace(' ', '-')}`), {
@@ -17,16 +21,25 @@ export const bulkheadStep: Step = {
       finished.push(name);
       return outcome;
     };
+    const holds = (active: number, queued: number) =>
+      until(async () => {
+        const { activeCalls, queuedCalls } = await sample.stats<BulkheadStats>(
+          'bulkheads',
+          'read_operations',
+        );
+        return activeCalls === active && queuedCalls === queued;
+      }, 5_000);
     narrator.say('One slow read runs, two of low priority wait: full.');
     const running = ask('running', 'normal');
-    await delay(60);
+    await holds(1, 0);
     const low = [ask('low 1', 'low')];
-    await delay(20);
+    await holds(1, 1);
     low.push(ask('low 2', 'low'));
-    await delay(20);
+    await holds(1, 2);
     narrator.say('Now a critical one comes, and one for the background.');
     const critical = ask('critical', 'critical');
-    await delay(20);
+    // One of the low ones has given way: it is the first to hear.
+    await until(async () => finished.length > 0, 5_000);
     const background = ask('background', 'background');
     const outcomes = await Promise.all([running, ...low, critical, background]);
     await repair();
