@@ -28,13 +28,25 @@ interface Lease {
   wanted: number;
   brought: number;
   expiresAt: number;
-  /** Until then the store has nothing. */
+  /** Until then the store has nothing for this cost and above. */
   deniedUntil: number;
+  deniedCost: number;
   refill: Promise<void> | undefined;
   /** How the last decision came out. */
   last: RateLimitDecision;
 }
 
+/** Calls of one turn that ask for the same. They ask together, and are answered in their order. */
+interface Question {
+  readonly key: string;
+  readonly cost: number;
+  /** How long the most hurried of them can wait. */
+  remainingMs: number | undefined;
+  readonly waiting: ((decision: RateLimitDecision) => void)[];
+}
+
+/** Who has less time asks alone, so that nobody else is given up with it. */
+const HURRIED_MS = 200;
 /** Unused units die after so long: they count as used at the store. */
 const LEASE_MS = 250;
 /** A lease lasts about so long at full rate. */
@@ -50,6 +62,7 @@ const CLOSED_RETRY_MS = 1_000;
  */
 export class SharedLimit {
   private readonly leases = new Map<string, Lease>();
+  private readonly questions = new Map<string, Question>();
   private share: LocalShare | undefined;
 
   constructor(
@@ -75,7 +88,7 @@ export class SharedLimit {
       lease.last = this.allowed(lease.last.remaining - cost, lease.last.resetMs);
       return lease.last;
     }
-    if (lease.deniedUntil <= now) return undefined;
+    if (lease.deniedUntil <= now || cost < lease.deniedCost) return undefined;
     this.decisions.lease++;
     lease.last = this.refused(lease.deniedUntil - now, lease.last.resetMs);
     return lease.last;
@@ -83,10 +96,9 @@ export class SharedLimit {
 
   /** Asks the store. Never rejects. */
   async decide(key: string, cost: number, remainingMs: number | undefined): Promise<RateLimitDecision> {
+    if (this.settings.mode === 'exact') return this.takeExactly(key, cost, remainingMs);
     try {
-      return this.settings.mode === 'exact'
-        ? await this.takeOne(key, cost, remainingMs)
-        : await this.takeLeased(key, cost, remainingMs);
+      return await this.takeLeased(key, cost, remainingMs);
     } catch {
       return this.decideAlone(key, cost);
     }
@@ -109,19 +121,64 @@ export class SharedLimit {
     this.share = undefined;
   }
 
-  private async takeOne(
+  private takeExactly(
     key: string,
     cost: number,
     remainingMs: number | undefined,
   ): Promise<RateLimitDecision> {
-    // In units of the cost, which need not be whole.
-    const answer = await this.ask(key, { unit: cost, want: 1, min: 1 }, remainingMs);
-    const { granted, remaining, resetMs, retryAfterMs } = answer;
-    this.decisions.store++;
-    const left = Math.floor(remaining * cost);
+    return new Promise((resolve) => {
+      if (remainingMs !== undefined && remainingMs < HURRIED_MS) {
+        void this.askFor({ key, cost, remainingMs, waiting: [resolve] });
+        return;
+      }
+      const name = `${cost} ${key}`;
+      const asked = this.questions.get(name);
+      if (asked !== undefined) {
+        asked.waiting.push(resolve);
+        if (remainingMs !== undefined)
+          asked.remainingMs = Math.min(remainingMs, asked.remainingMs ?? remainingMs);
+        return;
+      }
+      const question: Question = { key, cost, remainingMs, waiting: [resolve] };
+      this.questions.set(name, question);
+      // After all that runs in this turn has asked.
+      process.nextTick(() => {
+        this.questions.delete(name);
+        void this.askFor(question);
+      });
+    });
+  }
+
+  private async askFor({ key, cost, remainingMs, waiting }: Question): Promise<void> {
+    let answer: TakeAnswer;
+    try {
+      // In units of the cost, which need not be whole.
+      answer = await this.ask(key, { unit: cost, want: waiting.length, min: 1 }, remainingMs);
+    } catch {
+      for (const resolve of waiting) resolve(this.decideAlone(key, cost));
+      return;
+    }
+    const { granted, remaining, resetMs } = answer;
+    this.decisions.store += waiting.length;
     const lease = this.leaseOf(key);
-    lease.last = granted > 0 ? this.allowed(left, resetMs) : this.refused(retryAfterMs, resetMs, left);
-    return lease.last;
+    for (const [place, resolve] of waiting.entries()) {
+      const left = Math.floor((remaining + Math.max(0, granted - 1 - place)) * cost);
+      lease.last =
+        place < granted
+          ? this.allowed(left, resetMs)
+          : this.refused(this.retryAfterMs(answer, cost), resetMs, left);
+      resolve(lease.last);
+    }
+    if (granted === waiting.length) return;
+    lease.deniedUntil = this.clock.now() + lease.last.retryAfterMs;
+    lease.deniedCost = cost;
+  }
+
+  /** When the next call of this cost may come, after all that were granted. */
+  private retryAfterMs({ granted, resetMs, retryAfterMs }: TakeAnswer, cost: number): number {
+    if (granted === 0) return retryAfterMs;
+    const { capacity, perSecond } = this.settings;
+    return Math.max(0, resetMs + ((cost - capacity) * 1_000) / perSecond);
   }
 
   private async takeLeased(
@@ -153,6 +210,7 @@ export class SharedLimit {
     lease.last = this.allowed(answer.remaining + answer.granted, answer.resetMs);
     if (answer.granted === 0) {
       lease.deniedUntil = now + answer.retryAfterMs;
+      lease.deniedCost = min;
       return;
     }
     lease.brought = answer.granted;
@@ -202,6 +260,7 @@ export class SharedLimit {
         brought: 0,
         expiresAt: 0,
         deniedUntil: 0,
+        deniedCost: 0,
         refill: undefined,
         last: this.look(key),
       };

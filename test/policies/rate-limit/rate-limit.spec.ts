@@ -1058,12 +1058,12 @@ describe('RateLimitPolicy', () => {
 
     // The first asks; what it hears is known to the second.
     expect(await call(2)).toMatchObject({ retryAfterMs: 2_000, decision: { allowed: false } });
-    expect(await call(1)).toBeInstanceOf(RateLimitExceededError);
+    expect(await call(2)).toBeInstanceOf(RateLimitExceededError);
     limit.update({ maxWait: 2_000 });
     const waited = call(2);
     await clock.advance(0);
     // What the store has said is known, and not beyond what may be waited.
-    const alike = call(1);
+    const alike = call(3);
     await clock.advance(1_999);
     const { totalRejected } = limit.stats();
     await clock.advance(1);
