@@ -3,6 +3,9 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { formatWithOptions } from 'node:util';
 import { afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { Module, type Type } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { ResilienceModule } from '../../lib/index.js';
 import { codeBlocks, pages, type CodeBlock } from './pages.js';
 
 const FOLDER = join('.tmp', 'docs');
@@ -19,6 +22,32 @@ function fileOf({ page, line, words }: CodeBlock): string {
 /** What a block says that it prints: the comments behind its `console.log(…)`, in their order. */
 function promised(code: string): string[] {
   return [...code.matchAll(/^\s*console\.log\(.*\);(?: \/\/ (.*))?$/gm)].map(([, text = '']) => text);
+}
+
+function isClass(value: unknown): value is Type {
+  return typeof value === 'function' && String(value).startsWith('class');
+}
+
+function isModule(type: Type): boolean {
+  return ['imports', 'providers', 'controllers'].some((part) => Reflect.hasMetadata(part, type));
+}
+
+/** Whether it is a module that has our module. */
+function hasOurs(type: Type): boolean {
+  const imports = (Reflect.getMetadata('imports', type) ?? []) as (Type | { readonly module?: Type })[];
+  return imports.some((one) => 'module' in one && one.module === ResilienceModule);
+}
+
+/** A root module around the classes of a block that has none. */
+function moduleOf(classes: readonly Type[]): Type {
+  const isController = (type: Type) => Reflect.hasMetadata('path', type);
+  @Module({
+    imports: [ResilienceModule.forRoot()],
+    controllers: classes.filter(isController),
+    providers: classes.filter((type) => !isController(type)),
+  })
+  class PageModule {}
+  return PageModule;
 }
 
 const blocks = pages()
@@ -73,6 +102,25 @@ describe('blocks of TypeScript', () => {
       await import(resolve(fileOf(block)));
 
       expect(printed).toEqual(promised(block.code));
+    });
+  });
+
+  describe('with classes', () => {
+    // Not those that would connect or listen as soon as they are loaded, nor those that leave something out.
+    const withClasses = blocks.filter(
+      ({ code }) => /^export class/m.test(code) && !/ioredis|NestFactory|readFileSync|declare class/.test(code),
+    );
+
+    it.each(withClasses)('$page:$line ask for policies that an application starts with', async (block) => {
+      const exported = Object.values((await import(resolve(fileOf(block)))) as Record<string, unknown>);
+      const classes = exported.filter(isClass);
+      const root = classes.find(hasOurs) ?? moduleOf(classes.filter((type) => !isModule(type)));
+
+      const module = await Test.createTestingModule({ imports: [root] })
+        .useMocker(() => ({}))
+        .compile();
+
+      await module.close();
     });
   });
 
