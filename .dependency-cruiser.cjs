@@ -9,6 +9,7 @@ const below = {
   'shared-state': ['shared-state', 'core'],
   // These look at the module, and at what is below it.
   config: ['config', 'module', 'policies', 'core'],
+  doctor: ['doctor', 'module', 'decorators', 'pipeline', 'policies', 'core'],
   health: ['health', 'draining', 'module', 'decorators', 'pipeline', 'policies', 'core'],
   observability: [
     'observability',

@@ -27,6 +27,7 @@ const config: Config = {
     '^(\\.{1,2}/.*)\\.cjs$': ['$1.cts', '$1.cjs'],
     '^nestjs-breakwater$': '<rootDir>/lib/index.ts',
     '^nestjs-breakwater/(dashboard|prometheus|opentelemetry)$': '<rootDir>/lib/observability/$1/index.ts',
+    '^nestjs-breakwater/doctor$': '<rootDir>/lib/doctor/index.ts',
     '^nestjs-breakwater/redis$': '<rootDir>/lib/shared-state/redis/index.ts',
     '^nestjs-breakwater/testing$': '<rootDir>/lib/testing/index.ts',
   },
