@@ -41,6 +41,7 @@ export class FleetCircuit {
         const { calls, failures, vote, ttlMs } = report;
         this.reports.set(owner, { calls, failures, vote, expiresAt: now + ttlMs * US_PER_MS });
         if (!this.isOpen && this.agrees(report)) this.open(report.openMs, now);
+        else if (this.isOpen && now >= this.probesFrom && vote) this.fail(owner, report, now);
       }
     }
     return this.view(now);
@@ -67,6 +68,12 @@ export class FleetCircuit {
     const isOurs = result.version === this.version && this.isOpen && this.probes.delete(result.probe);
     if (isOurs && result.outcome !== undefined) this.count(owner, result, result.outcome, now);
     return this.view(now);
+  }
+
+  /** A probe failed, or never came back: half-open, that is a vote. */
+  private fail(owner: string, { scope, size, openMs }: CircuitReport, now: number): void {
+    this.failing.add(owner);
+    if (this.failing.size >= quorumOf(scope, Math.max(size, this.reports.size))) this.open(openMs, now);
   }
 
   private count(

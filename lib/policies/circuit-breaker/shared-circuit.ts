@@ -47,6 +47,8 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   private openings = 0;
   /** Whether its state is that of all instances, open or half-open. */
   private followed = false;
+  /** Whether the store says so, and is there to share out the probes. */
+  private openForAll = false;
   /** Whether it has opened by what it saw itself. */
   private tripped = false;
   /** Whether the change under way is one that all have made. */
@@ -106,7 +108,15 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   }
 
   changed(_from: CircuitState, to: CircuitState): void {
-    if (this.following || to === 'half-open') return;
+    if (this.following) return;
+    if (to === 'half-open') {
+      // Where it is open for all, its probes are theirs, whoever opened it.
+      if (!this.openForAll) return;
+      this.circuit.followAgain();
+      this.followed = true;
+      this.tripped = false;
+      return;
+    }
     this.followed = false;
     this.tripped = to === 'open';
     if (this.tripped) void this.sync();
@@ -257,6 +267,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     const isNew = view.version > this.version;
     this.version = view.version;
     this.openings = view.openings;
+    this.openForAll = view.open;
     // What is tripped here was said under an older version, or to a store that has forgotten: it is said again.
     if (isNew && this.tripped) this.syncAgain = true;
     if (MANUAL.has(this.circuit.state) || this.closing > 0) return;
@@ -301,6 +312,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
 
   /** The store is lost, or has forgotten: an open of all stays until its own time, and then this circuit decides alone. */
   private lose(): void {
+    this.openForAll = false;
     this.circuit.goAlone();
   }
 

@@ -296,6 +296,9 @@ if not open then
   elseif rate and calls > 0 and calls >= tonumber(ARGV[13]) and failures * 100 >= rate * calls and most * 2 <= failures then
     opens(tonumber(ARGV[14]))
   end
+elseif ARGV[7] == '1' and now >= from then
+  failing = failing + redis.call('HSETNX', KEYS[1], 'x:' .. ARGV[4], '1')
+  if failing >= quorum(ARGV[10], tonumber(ARGV[11])) then opens(tonumber(ARGV[14])) end
 end
 return view()
 `,

@@ -247,6 +247,23 @@ describe('a circuit that instances share', () => {
     expect(fleet.states()).toEqual(['closed', 'closed', 'closed']);
   });
 
+  it('SS-05 a probe that never comes back opens it anew, and no instance probes beside the others', async () => {
+    const fleet = await fleetOf(2, { shared: { scope: 'any' }, halfOpenMaxCalls: 1 });
+    await openForAll(fleet);
+    const hung = fleet.all[0].breaker.execute(() => new Promise(() => undefined)).catch(() => undefined);
+    await fleet.clock.advance(10_500);
+    await fleet.all[0].ok().catch(() => undefined);
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['open', 'open']);
+    expect(fleet.all[1].breaker.stats().openings).toBe(2);
+    await fleet.clock.advance(10_000);
+    const probes = fleet.all.map(({ breaker }) =>
+      breaker.execute(() => Promise.resolve('fine')).catch(() => 'refused'),
+    );
+    expect((await Promise.all(probes)).sort()).toEqual(['fine', 'refused']);
+    void hung;
+  });
+
   it('SS-05 rates decide over the probes of all together', async () => {
     const options = {
       failureThreshold: undefined as never,
