@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { formatWithOptions } from 'node:util';
 import { afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { Module, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
-import { ResilienceModule } from '../../lib/index.js';
+import { ResilienceModule, ResilienceService } from '../../lib/index.js';
 import { codeBlocks, pages, type CodeBlock } from './pages.js';
 
 const FOLDER = join('.tmp', 'docs');
@@ -108,7 +108,8 @@ describe('blocks of TypeScript', () => {
   describe('with classes', () => {
     // Not those that would connect or listen as soon as they are loaded, nor those that leave something out.
     const withClasses = blocks.filter(
-      ({ code }) => /^export class/m.test(code) && !/ioredis|NestFactory|readFileSync|declare class/.test(code),
+      ({ code }) =>
+        /^export class/m.test(code) && !/ioredis|NestFactory|readFileSync|declare class/.test(code),
     );
 
     it.each(withClasses)('$page:$line ask for policies that an application starts with', async (block) => {
@@ -122,6 +123,17 @@ describe('blocks of TypeScript', () => {
 
       await module.close();
     });
+  });
+
+  it('of the README print the pipeline that it shows', async () => {
+    const [block] = blocks.filter(({ page }) => page === 'README.md') as [CodeBlock];
+    const { RatesService } = (await import(resolve(fileOf(block)))) as { RatesService: Type };
+    const module = await Test.createTestingModule({ imports: [moduleOf([RatesService])] }).compile();
+
+    const printed = module.get(ResilienceService).describe(RatesService, 'rates');
+
+    expect(readFileSync('README.md', 'utf8')).toContain(`\`\`\`\n${printed}\n\`\`\``);
+    await module.close();
   });
 
   it('that are left out say why', () => {
