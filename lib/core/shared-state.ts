@@ -159,6 +159,11 @@ export interface Fleet {
   readonly state: SharedState;
   /** How many there are, as far as is known; 1 where nobody knows. */
   readonly size: number;
+  /**
+   * Says by which numbers a shared policy goes here, so that instances which go by others can be told of. Each instance
+   * goes by its own.
+   */
+  declare?(kind: string, policy: string, numbers: string): void;
   /** Calls `leave` when this instance leaves the others, before the store is let go. */
   onLeave?(leave: () => Promise<void>): void;
 }

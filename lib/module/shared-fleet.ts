@@ -1,9 +1,13 @@
+import { Logger } from '@nestjs/common';
 import type { Clock } from '../core/clock.js';
 import type { EventHub } from '../core/events.js';
-import type { Fleet, SharedState } from '../core/shared-state.js';
+import type { Fleet, SharedState, StateKey } from '../core/shared-state.js';
 import { TimerEntry } from '../core/timer-entry.js';
 
 const BEAT_MS = 2_000;
+/** Numbers are compared each so many beats. */
+const BEATS_TO_COMPARE = 8;
+const NUMBERS_MS = 4 * BEATS_TO_COMPARE * BEAT_MS;
 /** Three beats may be missed. */
 const ALIVE_MS = 4 * BEAT_MS;
 
@@ -23,6 +27,10 @@ export interface SharedStateStats {
 export class SharedFleet implements Fleet {
   size = 1;
   private readonly beat = new Beat(() => void this.sayAlive());
+  /** By kind and policy: the numbers that hold here. */
+  private readonly numbers = new Map<string, { readonly key: StateKey; text: string; warned: boolean }>();
+  private readonly logger = new Logger('Resilience');
+  private beats = 0;
   private readonly leaving: (() => Promise<void>)[] = [];
   private isOver = false;
 
@@ -45,6 +53,12 @@ export class SharedFleet implements Fleet {
       failures: health?.failures ?? 0,
       totalMs: health?.totalMs ?? 0,
     };
+  }
+
+  declare(kind: string, policy: string, numbers: string): void {
+    const key = { kind: 'numbers', policy: `${kind} ${policy}`, subject: '' };
+    if (this.numbers.get(key.policy)?.text === numbers) return;
+    this.numbers.set(key.policy, { key, text: numbers, warned: false });
   }
 
   onLeave(leave: () => Promise<void>): void {
@@ -75,10 +89,26 @@ export class SharedFleet implements Fleet {
   private async sayAlive(): Promise<void> {
     try {
       this.size = Math.max(1, await this.state.presence.beat(ALIVE_MS));
+      if (this.beats++ % BEATS_TO_COMPARE === 0) await this.compareNumbers();
     } catch {
       // While the store is lost the last count is the best there is.
     }
     if (!this.isOver) this.clock.arm(this.beat, this.clock.now() + BEAT_MS);
+  }
+
+  /** Two instances with different numbers find each other's, and each says so once. */
+  private async compareNumbers(): Promise<void> {
+    for (const declared of this.numbers.values()) {
+      const { key, text } = declared;
+      const theirs = (await this.state.cache.get(key))?.value;
+      if (theirs !== undefined && theirs !== text && !declared.warned) {
+        declared.warned = true;
+        this.logger.warn(
+          `Shared ${key.policy}: another instance goes by ${theirs}, this one by ${text}. Each goes by its own numbers.`,
+        );
+      }
+      await this.state.cache.put(key, text, NUMBERS_MS);
+    }
   }
 }
 

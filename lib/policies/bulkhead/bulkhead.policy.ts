@@ -240,6 +240,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     const { settings, clock, environment, context } = this;
     const fleet = environment?.fleet;
     if (settings.leaseMs === undefined || fleet === undefined || context === undefined) return undefined;
+    fleet.declare?.(this.kind, this.name, `${settings.maxConcurrent} at once`);
     // A key of its own, even where it is empty.
     const subject = slots.key === undefined ? '' : `key ${slots.key}`;
     const key = { kind: this.kind, policy: this.name, subject };

@@ -367,6 +367,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     circuit.guide?.stop();
     const fleet = environment?.fleet;
     if (settings.shared === undefined || fleet === undefined || this.hasLeft) return;
+    fleet.declare?.(this.kind, this.name, this.describe());
     const key = { kind: this.kind, policy: this.name, subject: circuit.key ?? '' };
     new SharedCircuit(circuit, settings.shared, fleet, key, this.clock, randomOf(environment), {
       settings: () => this.settings,

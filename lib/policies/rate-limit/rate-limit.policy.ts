@@ -311,7 +311,9 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   private createShared(): SharedLimit | undefined {
     const { shared } = this.settings;
     const fleet = this.environment?.fleet;
-    return shared && fleet && new SharedLimit(this.name, shared, fleet, this.clock, this.decisions);
+    if (shared === undefined || fleet === undefined) return undefined;
+    fleet.declare?.(this.kind, this.name, this.settings.rate);
+    return new SharedLimit(this.name, shared, fleet, this.clock, this.decisions);
   }
 
   private take(place: string, cost: number, now: number): boolean {

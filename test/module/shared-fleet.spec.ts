@@ -1,0 +1,47 @@
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { Logger } from '@nestjs/common';
+import { EventHub } from '../../lib/core/events.js';
+import { SharedFleet } from '../../lib/module/shared-fleet.js';
+import { BulkheadPolicy } from '../../lib/policies/bulkhead/index.js';
+import { CircuitBreakerPolicy } from '../../lib/policies/circuit-breaker/index.js';
+import { RateLimitPolicy } from '../../lib/policies/rate-limit/index.js';
+import { MemoryState, MemoryWorld } from '../../lib/shared-state/memory-state.js';
+import { ManualClock } from '../../lib/testing/index.js';
+
+describe('instances that share state', () => {
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+
+  it('SS-09 one that goes by other numbers than the others says so, once', async () => {
+    const warn = jest.spyOn(Logger.prototype, 'warn').mockImplementation(() => undefined);
+    const clock = new ManualClock();
+    const world = new MemoryWorld(clock);
+    const fleets = [10, 10, 20].map((number, i) => {
+      const fleet = new SharedFleet(new MemoryState(world, String(i)), clock, new EventHub());
+      const environment = { clock, fleet };
+      new RateLimitPolicy('search', { capacity: number, refillPerSecond: 5, shared: true }, environment);
+      new BulkheadPolicy('reads', { maxConcurrent: number, shared: true }, environment);
+      new CircuitBreakerPolicy('payments', { failureThreshold: 5, shared: true }, environment);
+      return fleet;
+    });
+    await fleets[0]?.start();
+    await fleets[1]?.start();
+    expect(warn).not.toHaveBeenCalled();
+    await fleets[2]?.start();
+    expect(warn.mock.calls.flat()).toEqual([
+      'Shared rateLimit search: another instance goes by 10, 5/s, this one by 20, 5/s. Each goes by its own numbers.',
+      'Shared bulkhead reads: another instance goes by 10 at once, this one by 20 at once. Each goes by its own numbers.',
+    ]);
+    expect(fleets.map(({ size }) => size)).toEqual([1, 2, 3]);
+
+    await clock.advance(60_000);
+    // The first of the others has found out, too; the second only sees what the first has written.
+    expect(warn.mock.calls.length).toBeGreaterThanOrEqual(4);
+    const said = warn.mock.calls.length;
+    await clock.advance(60_000);
+    expect(warn.mock.calls.length).toBe(said);
+    for (const fleet of fleets) await fleet.stop();
+    expect(clock.pending).toBe(0);
+  });
+});
