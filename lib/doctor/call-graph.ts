@@ -1,5 +1,5 @@
 import { recordOf } from '../decorators/method-record.js';
-import { usesOfThis } from './method-text.js';
+import { readMethod, type MethodText } from './method-text.js';
 
 /** A provider or controller, and what Nest's injector gave it. */
 export interface Injectable {
@@ -10,7 +10,7 @@ export interface Injectable {
   readonly dependencies: readonly { readonly key: string | undefined; readonly injectable: Injectable }[];
 }
 
-/** A method of a class of the application. */
+/** A method of a class of the application; the same object each time. */
 export interface Method {
   readonly injectable: Injectable;
   readonly key: string;
@@ -18,64 +18,85 @@ export interface Method {
 
 type AnyMethod = (...args: never) => unknown;
 
+const UNKNOWN: MethodText = { members: [], isOpen: false, swallowsErrors: false };
+
 /**
  * Which method may call which, through the classes that were injected. It reads the text of methods: `this.gateway.charge()`
  * is a call of just that method, and whoever hands `this` on may call everything.
  */
 export class CallGraph {
-  private readonly known = new Map<object, Map<string, readonly Method[]>>();
+  private readonly methods = new Map<Injectable, Map<string, Method>>();
+  private readonly texts = new Map<Method, MethodText>();
+  private readonly calls = new Map<Method, readonly Method[]>();
 
   constructor(private readonly byType: ReadonlyMap<object, Injectable>) {}
 
   /** The method of that name, if the application has the class. */
   find(type: object, key: string): Method | undefined {
     const injectable = this.byType.get(type);
-    return injectable && { injectable, key };
-  }
-
-  /** A method and all that it may call, directly or not. */
-  reachableFrom(method: Method): Method[] {
-    const seen = new Map<object, Set<string>>();
-    const reached: Method[] = [];
-    const open = [method];
-    for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      const keys = seen.get(next.injectable.type) ?? new Set<string>();
-      seen.set(next.injectable.type, keys);
-      if (keys.has(next.key)) continue;
-      keys.add(next.key);
-      reached.push(next);
-      open.push(...this.calledBy(next));
-    }
-    return reached;
+    return injectable && this.method(injectable, key);
   }
 
   /** What a method may call. */
-  calledBy({ injectable, key }: Method): readonly Method[] {
-    let byKey = this.known.get(injectable.type);
-    if (byKey === undefined) this.known.set(injectable.type, (byKey = new Map()));
-    let called = byKey.get(key);
-    if (called === undefined) byKey.set(key, (called = read(injectable, key)));
+  calledBy(method: Method): readonly Method[] {
+    let called = this.calls.get(method);
+    if (called === undefined) this.calls.set(method, (called = this.findCalls(method)));
     return called;
   }
-}
 
-function read(injectable: Injectable, key: string): Method[] {
-  const method = methodOf(injectable.type, key);
-  if (method === undefined) return [];
-  const { members, isOpen } = usesOfThis(method);
-  const called = members.flatMap(({ name, calls }): Method[] => {
-    if (methodOf(injectable.type, name) !== undefined) return [{ injectable, key: name }];
-    return dependenciesIn(injectable, name).flatMap((dependency) =>
-      calls !== undefined && methodOf(dependency.type, calls) !== undefined
-        ? [{ injectable: dependency, key: calls }]
-        : methodsOf(dependency),
+  /** A method and all that it may call, directly or not. */
+  reachableFrom(method: Method): ReadonlySet<Method> {
+    const reached = new Set([method]);
+    // A set that grows is walked to its end.
+    for (const one of reached) for (const called of this.calledBy(one)) reached.add(called);
+    return reached;
+  }
+
+  /** Whether errors of what it calls end in it: it catches them, or another method of its object does that for it. */
+  swallowsErrors(method: Method): boolean {
+    const { members, swallowsErrors } = this.textOf(method);
+    return (
+      swallowsErrors ||
+      members.some(({ name }) => this.textOf(this.method(method.injectable, name)).swallowsErrors)
     );
-  });
-  if (!isOpen) return called;
-  return [
-    ...called,
-    ...injectable.dependencies.flatMap(({ injectable: dependency }) => methodsOf(dependency)),
-  ];
+  }
+
+  private method(injectable: Injectable, key: string): Method {
+    let byKey = this.methods.get(injectable);
+    if (byKey === undefined) this.methods.set(injectable, (byKey = new Map<string, Method>()));
+    let method = byKey.get(key);
+    if (method === undefined) byKey.set(key, (method = { injectable, key }));
+    return method;
+  }
+
+  private textOf(method: Method): MethodText {
+    let text = this.texts.get(method);
+    if (text === undefined) {
+      const written = methodOf(method.injectable.type, method.key);
+      text = written === undefined ? UNKNOWN : readMethod(written);
+      this.texts.set(method, text);
+    }
+    return text;
+  }
+
+  private findCalls(method: Method): Method[] {
+    const { injectable } = method;
+    const { members, isOpen } = this.textOf(method);
+    const called = members.flatMap(({ name, calls }): Method[] => {
+      if (methodOf(injectable.type, name) !== undefined) return [this.method(injectable, name)];
+      return dependenciesIn(injectable, name).flatMap((dependency) =>
+        calls !== undefined && methodOf(dependency.type, calls) !== undefined
+          ? [this.method(dependency, calls)]
+          : this.methodsOf(dependency),
+      );
+    });
+    if (!isOpen) return called;
+    return [...called, ...injectable.dependencies.flatMap((one) => this.methodsOf(one.injectable))];
+  }
+
+  private methodsOf(injectable: Injectable): Method[] {
+    return methodNames(injectable.type).map((key) => this.method(injectable, key));
+  }
 }
 
 /** What a property holds; where there is no instance to look into, anything that was injected. */
@@ -93,32 +114,19 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
-function methodsOf(injectable: Injectable): Method[] {
-  const keys = new Set<string>();
-  for (
-    let link = prototypeOf(injectable.type);
-    link !== null && link !== Object.prototype;
-    link = Object.getPrototypeOf(link) as object | null
-  ) {
-    for (const key of Object.getOwnPropertyNames(link)) keys.add(key);
-  }
-  keys.delete('constructor');
-  return [...keys]
-    .filter((key) => methodOf(injectable.type, key) !== undefined)
-    .map((key) => ({ injectable, key }));
+function methodNames(type: object): string[] {
+  const names = new Set<string>();
+  for (const link of chainOf(type)) for (const name of Object.getOwnPropertyNames(link)) names.add(name);
+  names.delete('constructor');
+  return [...names].filter((name) => methodOf(type, name) !== undefined);
 }
 
 /** The method, or what reads the property, as it was written, whatever decorators of ours have put in its place. */
 function methodOf(type: object, key: string): AnyMethod | undefined {
-  for (
-    let link = prototypeOf(type);
-    link !== null && link !== Object.prototype;
-    link = Object.getPrototypeOf(link) as object | null
-  ) {
+  for (const link of chainOf(type)) {
     const found = Object.getOwnPropertyDescriptor(link, key);
     if (found === undefined) continue;
-    // Only read, never called.
-    // oxlint-disable-next-line typescript/unbound-method
+    // oxlint-disable-next-line typescript/unbound-method -- it is read, and never called
     const method: unknown = found.value ?? found.get;
     if (typeof method !== 'function') return undefined;
     return recordOf(method)?.original ?? (method as AnyMethod);
@@ -126,6 +134,9 @@ function methodOf(type: object, key: string): AnyMethod | undefined {
   return undefined;
 }
 
-function prototypeOf(type: object): object | null {
-  return (type as { readonly prototype?: object }).prototype ?? null;
+/** The prototype of a class and those above it, `Object.prototype` excluded. */
+function* chainOf(type: object): Generator<object> {
+  let link = (type as { readonly prototype?: object | null }).prototype ?? null;
+  for (; link !== null && link !== Object.prototype; link = Object.getPrototypeOf(link) as object | null)
+    yield link;
 }

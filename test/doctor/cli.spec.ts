@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { buildSync } from 'esbuild';
 import type { Diagnosis } from '../../lib/doctor/index.js';
 
 const FOLDER = join('.tmp', 'doctor');
+const README = join(FOLDER, 'readme.ts');
 const SHOP = join(FOLDER, 'shop.js');
 
 interface Ended {
@@ -28,8 +29,10 @@ describe('nestjs-breakwater doctor', () => {
   beforeAll(() => {
     rmSync(FOLDER, { recursive: true, force: true });
     mkdirSync(FOLDER, { recursive: true });
+    const [, example = ''] = /```ts\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? [];
+    writeFileSync(README, `import 'reflect-metadata';\n${example}`);
     buildSync({
-      entryPoints: { cli: 'lib/doctor/cli.ts', shop: 'test/doctor/fixtures/shop.ts' },
+      entryPoints: { cli: 'lib/doctor/cli.ts', shop: 'test/doctor/fixtures/shop.ts', readme: README },
       bundle: true,
       splitting: true,
       packages: 'external',
@@ -112,6 +115,13 @@ warning no-retry-budget: Payments.pay
 
     expect(code).toBe(0);
     expect(out).toMatch(/\n1 pipeline: nothing found\.\n$/);
+  });
+
+  it('finds nothing in the example of the README', () => {
+    const { code, out } = doctor('doctor', join(FOLDER, 'readme.js'));
+
+    expect(out).toContain('RatesService.rates\n  fallback ');
+    expect(code).toBe(0);
   });
 
   it.each([

@@ -2,7 +2,7 @@ import 'reflect-metadata';
 import { describe, expect, it } from '@jest/globals';
 import { Controller, Get, Inject, Injectable, Scope, UseInterceptors, forwardRef } from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
-import { Resilient, Retry, RetryInterceptor, RetryPolicy, Timeout } from '../../lib/index.js';
+import { Fallback, Resilient, Retry, RetryInterceptor, RetryPolicy, Timeout } from '../../lib/index.js';
 import { findingsOf, onlyFinding } from './examine.js';
 
 @Injectable()
@@ -187,6 +187,63 @@ describe('retries in layers', () => {
     const finding = await onlyFinding({ providers: [One, Other] });
 
     expect(finding.message).toContain('up to 6 attempts');
+  });
+
+  it('do not multiply where an error ends between them', async () => {
+    @Injectable()
+    class Caught {
+      constructor(private readonly gateway: Gateway) {}
+
+      @Retry()
+      @Timeout('5s')
+      async pay() {
+        return this.orNothing(() => this.gateway.charge());
+      }
+
+      private async orNothing(work: () => Promise<string>) {
+        return work().catch(() => undefined);
+      }
+    }
+
+    @Injectable()
+    class Answered {
+      constructor(private readonly gateway: Gateway) {}
+
+      @Fallback(() => 'nothing')
+      @Retry({ maxRetries: 1 })
+      @Timeout('5s')
+      async look() {
+        return this.gateway.look();
+      }
+    }
+
+    @Injectable()
+    class Passed {
+      constructor(
+        private readonly answered: Answered,
+        private readonly gateway: Gateway,
+      ) {}
+
+      @Retry()
+      @Timeout('5s')
+      async look() {
+        return this.answered.look();
+      }
+
+      @Retry({ maxRetries: 1 })
+      @Timeout('5s')
+      async pay() {
+        try {
+          return await this.gateway.charge();
+        } catch (cause) {
+          throw new Error('Not paid', { cause });
+        }
+      }
+    }
+
+    expect(await findingsOf({ providers: [Gateway, Caught, Answered, Passed] })).toEqual([
+      'layered-retries: Passed.pay',
+    ]);
   });
 
   it('multiply around one method, too', async () => {

@@ -1,4 +1,11 @@
-import { attempts, attemptsOf, retriesOf, type Application, type ProtectedCode } from '../application.js';
+import {
+  attempts,
+  attemptsOf,
+  placed,
+  retriesOf,
+  type Application,
+  type ProtectedCode,
+} from '../application.js';
 import type { Method } from '../call-graph.js';
 import type { Finding } from '../finding.js';
 
@@ -46,55 +53,57 @@ function productOf(chain: readonly ProtectedCode[]): number {
   return chain.reduce((product, code) => product * attemptsOf(code), 1);
 }
 
+type Known = Map<Method, ProtectedCode[] | undefined>;
+
 /** Finds, from each retried method, the chain of retried methods below it that multiplies most. */
 class Chains {
-  private readonly byMethod = new Map<object, Map<string, ProtectedCode>>();
+  private readonly retried = new Map<Method, ProtectedCode>();
 
   constructor(
     private readonly calls: Application['calls'],
     retried: readonly ProtectedCode[],
   ) {
     for (const code of retried) {
-      if (code.type === undefined) continue;
-      const byKey = this.byMethod.get(code.type) ?? new Map<string, ProtectedCode>();
-      this.byMethod.set(code.type, byKey.set(String(code.key), code));
+      const method = this.methodOf(code);
+      if (method !== undefined) this.retried.set(method, code);
     }
   }
 
   /** The chain that begins with `code`. */
   from(code: ProtectedCode): ProtectedCode[] {
-    const method = code.type && this.calls.find(code.type, String(code.key));
-    return method === undefined ? [code] : this.longest(method, new Set(), new Map());
+    const method = this.methodOf(code);
+    return method === undefined ? [code] : [code, ...this.below(method, new Map())];
   }
 
-  /** Circles are walked once: a method that is on the way already adds nothing. */
-  private longest(
-    method: Method,
-    onTheWay: Set<string>,
-    known: Map<string, ProtectedCode[]>,
-  ): ProtectedCode[] {
-    const id = `${this.numberOf(method.injectable.type)}.${method.key}`;
-    const found = known.get(id);
-    if (found !== undefined) return found;
-    if (onTheWay.has(id)) return [];
-    onTheWay.add(id);
+  /** What goes on below a method and shows in it. Of what is being looked at nothing is known yet: circles end there. */
+  private below(method: Method, known: Known): ProtectedCode[] {
+    if (known.has(method)) return known.get(method) ?? [];
+    known.set(method, undefined);
     let best: ProtectedCode[] = [];
-    for (const called of this.calls.calledBy(method)) {
-      const chain = this.longest(called, onTheWay, known);
+    // An error that ends here is none that anything further out would retry.
+    const called = this.calls.swallowsErrors(method) ? [] : this.calls.calledBy(method);
+    for (const one of called) {
+      const chain = this.through(one, known);
       if (productOf(chain) > productOf(best)) best = chain;
     }
-    onTheWay.delete(id);
-    const own = this.byMethod.get(method.injectable.type)?.get(method.key);
-    const chain = own === undefined ? best : [own, ...best];
-    known.set(id, chain);
-    return chain;
+    known.set(method, best);
+    return best;
   }
 
-  private readonly numbers = new Map<object, number>();
-
-  private numberOf(type: object): number {
-    let number = this.numbers.get(type);
-    if (number === undefined) this.numbers.set(type, (number = this.numbers.size));
-    return number;
+  private through(method: Method, known: Known): ProtectedCode[] {
+    const code = this.retried.get(method);
+    if (known.has(method) && known.get(method) === undefined) return [];
+    if (code === undefined) return this.below(method, known);
+    return answersForRetries(code) ? [] : [code, ...this.below(method, known)];
   }
+
+  private methodOf({ type, key }: ProtectedCode): Method | undefined {
+    return type && this.calls.find(type, String(key));
+  }
+}
+
+/** Whether a fallback stands outside the retries: its caller hears of no failure. */
+function answersForRetries(code: ProtectedCode): boolean {
+  const [outermost] = retriesOf(code);
+  return placed(code, 'fallback').some(({ depth }) => outermost !== undefined && depth < outermost.depth);
 }

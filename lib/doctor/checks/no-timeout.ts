@@ -32,9 +32,9 @@ function isBounded(
   if (bounded.includes(code)) return true;
   const method = code.type && calls.find(code.type, String(code.key));
   if (method === undefined) return false;
-  return calls
-    .reachableFrom(method)
-    .some(({ injectable, key }) =>
-      bounded.some((other) => other.type === injectable.type && other.key === key),
-    );
+  const reached = calls.reachableFrom(method);
+  return bounded.some(({ type, key }) => {
+    const other = type && calls.find(type, String(key));
+    return other !== undefined && reached.has(other);
+  });
 }
