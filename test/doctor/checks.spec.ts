@@ -24,6 +24,7 @@ import {
   ResilienceAdminModule,
   ResilienceInterceptor,
   ResilienceModule,
+  ResilienceService,
   Resilient,
   Retry,
   Timeout,
@@ -153,6 +154,18 @@ describe('timeouts', () => {
     }
 
     expect(await findingsOf({ providers: [Gateway, Payments] })).toEqual(['no-timeout: Payments.balance']);
+  });
+
+  it('are missed in the pipeline of a function as well', async () => {
+    @Injectable()
+    class Mailer {
+      constructor(resilience: ResilienceService) {
+        resilience.pipeline('bounded', { retry: {}, timeout: '1s' });
+        resilience.pipeline('unbounded', { retry: {} });
+      }
+    }
+
+    expect(await findingsOf({ providers: [Mailer] })).toEqual(['no-timeout: unbounded']);
   });
 
   it('leave no retry where an attempt may take all of the time', async () => {

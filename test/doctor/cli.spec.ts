@@ -32,7 +32,12 @@ describe('nestjs-breakwater doctor', () => {
     const [, example = ''] = /```ts\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? [];
     writeFileSync(README, `import 'reflect-metadata';\n${example}`);
     buildSync({
-      entryPoints: { cli: 'lib/doctor/cli.ts', shop: 'test/doctor/fixtures/shop.ts', readme: README },
+      entryPoints: {
+        cli: 'lib/doctor/cli.ts',
+        shop: 'test/doctor/fixtures/shop.ts',
+        orders: 'test/doctor/fixtures/orders.ts',
+        readme: README,
+      },
       bundle: true,
       splitting: true,
       packages: 'external',
@@ -115,6 +120,13 @@ warning no-retry-budget: Payments.pay
 
     expect(code).toBe(0);
     expect(out).toMatch(/\n1 pipeline: nothing found\.\n$/);
+  });
+
+  it('prints what its page shows', () => {
+    const { code, out } = doctor('doctor', join(FOLDER, 'orders.js'));
+
+    expect(readFileSync(join('docs', 'doctor.md'), 'utf8')).toContain(`\`\`\`\n${out}\`\`\``);
+    expect(code).toBe(1);
   });
 
   it('finds nothing in the example of the README', () => {
