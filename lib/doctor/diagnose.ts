@@ -41,7 +41,7 @@ export interface Diagnosis {
  * called and nothing changes. The application need not have been initialised.
  *
  * @throws Error where the application does not import `ResilienceModule`.
- * @throws {@link InvalidOptionsError} with every problem that its start would refuse as well.
+ * @throws `InvalidOptionsError` with every problem that its start would refuse as well.
  *
  * @example
  * const app = await NestFactory.create(AppModule, { logger: false });

@@ -27,7 +27,7 @@ export interface BoundInstance<T> {
  *
  * @param options - What `ResilienceModule.forRoot` takes. Time stands still until the test advances `clock`.
  * @throws TypeError where the instance has no decorated method, or is bound already.
- * @throws {@link InvalidOptionsError} with everything that is wrong in its decorators.
+ * @throws `InvalidOptionsError` with everything that is wrong in its decorators.
  *
  * @example
  * const { instance, clock } = bindResilience(new PaymentsService(gateway));

@@ -41,7 +41,7 @@ export const dashboardTable = defineOptions<ResilienceDashboardOptions, Dashboar
   ...accessRows,
 );
 
-/** @throws {@link InvalidOptionsError} */
+/** @throws `InvalidOptionsError` */
 export function dashboardSettings(options: ResilienceDashboardOptions): DashboardSettings {
   const where = 'ResilienceDashboardModule.register';
   refuseProblems(checkOptions(dashboardTable, options, where));

@@ -51,7 +51,7 @@ export class ResilienceTelemetryModule implements OnApplicationShutdown {
     this.unregister = registerResilienceTelemetry(service, options);
   }
 
-  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  /** @throws `InvalidOptionsError` naming every option that cannot be. */
   static register(options: TelemetryOptions = {}): DynamicModule {
     refuseProblems(checkOptions(telemetryTable, options, 'ResilienceTelemetryModule.register'));
     return {

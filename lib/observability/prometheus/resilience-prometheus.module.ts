@@ -32,7 +32,7 @@ export class ResiliencePrometheusModule implements OnApplicationShutdown {
     this.unregister = registerResilienceMetrics(service, registry);
   }
 
-  /** @throws {@link InvalidOptionsError} naming every option that cannot be. */
+  /** @throws `InvalidOptionsError` naming every option that cannot be. */
   static register(options: ResiliencePrometheusOptions = {}): DynamicModule {
     refuseProblems(checkOptions(prometheusTable, options, 'ResiliencePrometheusModule.register'));
     const settings = resolveOptions(prometheusTable, options);
