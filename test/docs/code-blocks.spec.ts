@@ -6,6 +6,7 @@ import { afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { Module, type Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { ResilienceModule, ResilienceService } from '../../lib/index.js';
+import { diagnose, type Finding } from '../../lib/doctor/index.js';
 import { codeBlocks, pages, type CodeBlock } from './pages.js';
 
 const FOLDER = join('.tmp', 'docs');
@@ -22,6 +23,18 @@ function fileOf({ page, line, words }: CodeBlock): string {
 /** What a block says that it prints: the comments behind its `console.log(…)`, in their order. */
 function promised(code: string): string[] {
   return [...code.matchAll(/^\s*console\.log\(.*\);(?: \/\/ (.*))?$/gm)].map(([, text = '']) => text);
+}
+
+/** Pages whose examples are copied as a whole: the doctor must have nothing against them. */
+const TO_BE_COPIED: ReadonlySet<string> = new Set([
+  'README.md',
+  'docs/getting-started.md',
+  'docs/recipes.md',
+]);
+
+/** A store is what the reader has. */
+function isOfPage({ code }: Finding): boolean {
+  return code !== 'shared-without-store';
 }
 
 function isClass(value: unknown): value is Type {
@@ -121,6 +134,7 @@ describe('blocks of TypeScript', () => {
         .useMocker(() => ({}))
         .compile();
 
+      if (TO_BE_COPIED.has(block.page)) expect(diagnose(module).findings.filter(isOfPage)).toEqual([]);
       await module.close();
     });
   });
