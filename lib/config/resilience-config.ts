@@ -38,7 +38,7 @@ export function resilienceConfig(config: object): ResilienceModuleOptions {
     given[plural] = resolved;
   }
   if (problems.length > 0) throw new InvalidOptionsError(problems);
-  return { ...given, defaults } as ResilienceModuleOptions;
+  return { ...given, defaults };
 }
 
 function unknown(option: string, names: readonly string[]): OptionProblem {

@@ -87,7 +87,7 @@ describeWithServer('a user of the server with the rights that the documentation 
   it('SS-09 can do all that policies ask for, through redis', async () => {
     const url = `redis://resilience:password@127.0.0.1:${server.port}`;
     const client = await createClient({ url }).connect();
-    await useAll(redisState(client as never, { app: 'second', timeout: '5s' }));
+    await useAll(redisState(client, { app: 'second', timeout: '5s' }));
     client.destroy();
   });
 
@@ -99,10 +99,8 @@ describeWithServer('a user of the server with the rights that the documentation 
     client.disconnect();
     const log = (await admin.call('ACL', 'LOG')) as unknown[][];
     const refused = log.map((entry) => entry[entry.indexOf('object') + 1]);
-    expect(refused.filter((one) => one !== 'client|setinfo').sort()).toEqual([
-      'flushall',
-      'keys',
-      'other:key',
-    ]);
+    expect(new Set(refused.filter((one) => one !== 'client|setinfo'))).toEqual(
+      new Set(['keys', 'flushall', 'other:key']),
+    );
   });
 });
