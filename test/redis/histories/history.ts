@@ -56,6 +56,26 @@ export interface Told extends Asked {
   readonly outcome?: string | undefined;
 }
 
+/** The store said how the circuit of all is. */
+export interface CircuitSeen extends Asked {
+  readonly kind: 'circuit-seen';
+  readonly version: number;
+  readonly open: boolean;
+}
+
+/** A worker's circuit changed. */
+export interface CircuitChanged extends Happened {
+  readonly kind: 'circuit-changed';
+  readonly to: string;
+  readonly reason: string;
+}
+
+/** A call ran inside a circuit that was half-open, from `asked` to `at`. */
+export interface Probed extends Asked {
+  readonly kind: 'probed';
+  readonly ok: boolean;
+}
+
 /** The method itself ran. */
 export interface Ran extends Happened {
   readonly kind: 'ran';
@@ -95,7 +115,19 @@ export interface StoreFate extends Happened {
 }
 
 export type HistoryEvent =
-  Decision | Held | ServerHeld | Begun | Told | Ran | Answered | Sent | Noted | StoreFate;
+  | Decision
+  | Held
+  | ServerHeld
+  | Begun
+  | Told
+  | CircuitSeen
+  | CircuitChanged
+  | Probed
+  | Ran
+  | Answered
+  | Sent
+  | Noted
+  | StoreFate;
 
 export type History = readonly HistoryEvent[];
 

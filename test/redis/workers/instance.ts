@@ -1,15 +1,19 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
 import { SystemClock } from '../../../lib/core/system-clock.js';
 import type { Clock } from '../../../lib/core/clock.js';
-import type { SharedState } from '../../../lib/core/shared-state.js';
+import type { PolicyEnvironment } from '../../../lib/core/environment.js';
+import { EventHub } from '../../../lib/core/events.js';
+import type { CircuitScope, SharedState } from '../../../lib/core/shared-state.js';
+import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/circuit-breaker.policy.js';
 import { IdempotencyPolicy } from '../../../lib/policies/idempotency/idempotency.policy.js';
 import { RateLimitPolicy } from '../../../lib/policies/rate-limit/rate-limit.policy.js';
 import { driverOf } from '../../../lib/shared-state/redis/drivers.js';
 import { RedisState } from '../../../lib/shared-state/redis/redis-state.js';
 import { monotonicMs } from '../histories/history.js';
 import { recordedDriver, recordedState, type Recorder } from './recorder.js';
-import { EXACT, INSTANCES, LEASED, LEASE_MS, PERMITS, TIMEOUT_MS } from './rules.js';
+import { CIRCUIT, EXACT, INSTANCES, LEASED, LEASE_MS, PERMITS, TIMEOUT_MS } from './rules.js';
 
 export interface InstanceOptions {
   readonly port: number;
@@ -29,7 +33,10 @@ export class Instance {
   /** Questions that the store has left unanswered, and the one that is being asked. */
   private losses = 0;
   private asking: { lost: boolean } | undefined;
+  private circuit: CircuitBreakerPolicy | undefined;
   private ownRuns = new Set<string>();
+
+  private readonly environment: PolicyEnvironment;
 
   private constructor(
     client: Parameters<typeof driverOf>[0],
@@ -55,6 +62,7 @@ export class Instance {
       clock,
       fleet: { state, size: INSTANCES },
     };
+    this.environment = environment;
     this.limits = {
       exact: new RateLimitPolicy('exact', { ...EXACT, shared: true }, environment),
       leased: new RateLimitPolicy('leased', { ...LEASED, shared: { mode: 'leased' } }, environment),
@@ -155,6 +163,39 @@ export class Instance {
     const own = this.ownRuns.delete(call);
     this.recorder.record({ kind: 'answered', key, asked, fingerprint, own, ...settled });
     return settled.answer;
+  }
+
+  /** From now on it shares a circuit. */
+  joinCircuit(scope: CircuitScope): void {
+    const events = new EventHub();
+    events.listen(({ type, details }) => {
+      if (type !== 'state-changed') return;
+      const { to, reason } = details as { to: string; reason: string };
+      this.recorder.record({ kind: 'circuit-changed', to, reason });
+    });
+    this.circuit = new CircuitBreakerPolicy(
+      'payments',
+      { ...CIRCUIT, shared: { scope } },
+      { ...this.environment, events },
+    );
+  }
+
+  /** One call inside the circuit; what became of it. */
+  async callInside(ok: boolean, ms: number): Promise<string> {
+    const { circuit } = this;
+    const run = async () => {
+      const asked = monotonicMs();
+      const isProbe = circuit?.state === 'half-open';
+      await delay(ms);
+      if (isProbe) this.recorder.record({ kind: 'probed', key: 'payments', asked, ok });
+      if (!ok) throw new Error('down');
+      return 'fine';
+    };
+    return (await circuit?.execute(run).catch((error: unknown) => (error as Error).name)) ?? 'no circuit';
+  }
+
+  get circuitState(): string {
+    return this.circuit?.state ?? 'no circuit';
   }
 
   get degraded(): boolean {

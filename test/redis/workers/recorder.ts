@@ -1,5 +1,5 @@
 import { openSync, writeSync } from 'node:fs';
-import type { SharedState } from '../../../lib/core/shared-state.js';
+import type { CircuitView, SharedState } from '../../../lib/core/shared-state.js';
 import type { StoreDriver } from '../../../lib/shared-state/redis/drivers.js';
 import { monotonicMs, type HistoryEvent } from '../histories/history.js';
 
@@ -44,7 +44,11 @@ export function recordedState(state: SharedState, recorder: Recorder, onLoss: ()
   const { once } = state;
   return {
     permits: state.permits,
-    circuit: state.circuit,
+    circuit: {
+      sync: (key, report) => seen(key.policy, () => state.circuit.sync(key, report)),
+      probe: (key, request) => seen(key.policy, () => state.circuit.probe(key, request)),
+      settle: (key, result) => seen(key.policy, () => state.circuit.settle(key, result)),
+    },
     cache: state.cache,
     presence: state.presence,
     close: () => state.close(),
@@ -90,6 +94,13 @@ export function recordedState(state: SharedState, recorder: Recorder, onLoss: ()
         told('beat', key.subject, fence, () => once.beat(key, fence, leaseMs), undefined, leaseMs),
     },
   };
+
+  async function seen<V extends CircuitView>(key: string, ask: () => Promise<V>): Promise<V> {
+    const asked = monotonicMs();
+    const view = await ask();
+    recorder.record({ kind: 'circuit-seen', key, asked, version: view.version, open: view.open });
+    return view;
+  }
 
   async function told(
     kind: 'completed' | 'failed' | 'beat',

@@ -9,4 +9,5 @@ export const EXACT = { capacity: 40, refillPerSecond: 150 };
 export const LEASED = { capacity: 80, refillPerSecond: 400 };
 /** How long a leased unit may be used. */
 export const UNIT_LEASE_MS = 250;
+export const CIRCUIT = { failureThreshold: 3, openDuration: 1_200, successThreshold: 3, halfOpenMaxCalls: 2 };
 export const PERMITS = { key: { kind: 'bulkhead', policy: 'permits', subject: '' }, limit: 8 };

@@ -41,6 +41,13 @@ const orders = {
       await delay(ms);
       return `${key} by ${name}`;
     }),
+  async joinCircuit(scope: 'quorum' | 'any'): Promise<void> {
+    instance.joinCircuit(scope);
+  },
+  callInside: (ok: boolean, ms: number): Promise<string> => instance.callInside(ok, ms),
+  async circuitState(): Promise<string> {
+    return instance.circuitState;
+  },
   /** Stops this process's event loop for so long. */
   async stall(ms: number): Promise<void> {
     const until = performance.now() + ms;
