@@ -90,7 +90,10 @@ export class Instance {
     const asking = { lost: false };
     this.asking = asking;
     const deciding = this.limits[limit].acquire();
-    this.asking = undefined;
+    // An exact limit asks at the end of the turn, for all who have come by then.
+    process.nextTick(() => {
+      this.asking = undefined;
+    });
     const { allowed } = await deciding;
     // A refill is one question for all that wait for it.
     const local = limit === 'exact' ? asking.lost : this.losses > before;
