@@ -1,7 +1,10 @@
+const isEsm = require('./package.json').type === 'module';
+
 /** @type {import('jest').Config} */
 module.exports = {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.spec.ts'],
+  extensionsToTreatAsEsm: isEsm ? ['.ts'] : [],
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',
@@ -12,7 +15,7 @@ module.exports = {
           transform: { legacyDecorator: true, decoratorMetadata: true },
           keepClassNames: true,
         },
-        module: { type: 'commonjs' },
+        module: { type: isEsm ? 'es6' : 'commonjs' },
         sourceMaps: 'inline',
       },
     ],

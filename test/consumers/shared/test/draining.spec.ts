@@ -66,7 +66,7 @@ interface Answer {
   readonly connection: string | undefined;
 }
 
-describe('draining on Nest 11', () => {
+describe('draining with the packed build', () => {
   const agent = new Agent({ keepAlive: true, maxSockets: 50 });
 
   afterEach(() => agent.destroy());

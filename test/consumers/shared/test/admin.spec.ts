@@ -23,7 +23,7 @@ class Payments {
 })
 class AppModule {}
 
-describe('admin routes and dashboard of the packed build on Nest 11', () => {
+describe('admin routes and dashboard of the packed build', () => {
   let app: INestApplication;
   let url: string;
 

@@ -16,22 +16,9 @@ import {
   Retry,
   Timeout,
 } from 'nestjs-breakwater';
-import * as testing from 'nestjs-breakwater/testing';
-import { version as nestVersion } from '@nestjs/core/package.json';
-import { version as terminusVersion } from '@nestjs/terminus/package.json';
+import { ManualClock } from 'nestjs-breakwater/testing';
 
-describe('the packed build in a CommonJS Jest', () => {
-  it('runs against Nest 11 and Terminus 11', () => {
-    expect(nestVersion).toMatch(/^11\./);
-    expect(terminusVersion).toMatch(/^11\./);
-  });
-
-  it('loads every entry point through require', () => {
-    expect(testing).toBeDefined();
-    expect(require.resolve('nestjs-breakwater')).toMatch(/dist[\\/]cjs[\\/]index\.js$/);
-    expect(require.resolve('nestjs-breakwater/testing')).toMatch(/dist[\\/]cjs[\\/]testing[\\/]index\.js$/);
-  });
-
+describe('the packed build', () => {
   it('exports errors that know their kind', () => {
     const error = new CircuitOpenError('open', { policy: 'payments', retryAfterMs: 5 });
     expect(error).toBeInstanceOf(ResilienceError);
@@ -111,10 +98,10 @@ class PaymentsController {
   }
 }
 
-describe('an application on Nest 11', () => {
+describe('an application on the packed build', () => {
   const start = async () => {
-    const testing11 = await Test.createTestingModule({
-      imports: [ResilienceModule.forRoot({ clock: new testing.ManualClock(), requestContext: true })],
+    const module = await Test.createTestingModule({
+      imports: [ResilienceModule.forRoot({ clock: new ManualClock(), requestContext: true })],
       controllers: [PaymentsController],
       providers: [
         PaymentsService,
@@ -122,7 +109,7 @@ describe('an application on Nest 11', () => {
         { provide: 'made', useFactory: async () => new PaymentsService() },
       ],
     }).compile();
-    const app = testing11.createNestApplication({ logger: false });
+    const app = module.createNestApplication({ logger: false });
     await app.listen(0, '127.0.0.1');
     const url = await app.getUrl();
     return { app, get: (path: string) => fetch(`${url}/${path}`) };

@@ -1,0 +1,3 @@
+import schema from 'nestjs-breakwater/resilience.schema.json';
+
+export { schema };
