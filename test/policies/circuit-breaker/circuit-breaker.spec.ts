@@ -9,7 +9,9 @@ import {
   TimeoutExceededError,
 } from '../../../lib/core/errors.js';
 import { EventHub, type PolicyEvent } from '../../../lib/core/events.js';
+import type { Fleet } from '../../../lib/core/shared-state.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
+import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import {
   CircuitBreakerPolicy,
   type CircuitBreakerOptions,
@@ -1420,5 +1422,106 @@ describe('CircuitBreakerPolicy', () => {
 
     expect(breaker.stats()).toMatchObject({ totalCalls: 2, totalSuccesses: 1, totalFailures: 1 });
     expect(breaker.stats().lastOpenTime).toBeUndefined();
+  });
+
+  describe('CB-21 what a later guard refuses', () => {
+    async function halfOpen(options: CircuitBreakerOptions) {
+      const all = setUp({ openDuration: 1_000, halfOpenMaxCalls: 1, successThreshold: 1, ...options });
+      await open(all);
+      await all.clock.advance(1_000);
+      const refused = new Call(succeed, undefined, []);
+      return { ...all, refused, probe: all.breaker.enter(refused) as Admission };
+    }
+
+    it('gives the permit of a probe back where it does not count', async () => {
+      const { breaker, call, refused, probe } = await halfOpen({});
+      breaker.cancel(probe, refused, new BulkheadFullError('full'));
+
+      expect(await call()).toBe('fine');
+      expect(breaker.state).toBe('closed');
+    });
+
+    it('is a failed probe where it counts', async () => {
+      const { breaker, refused, probe } = await halfOpen({ recordErrors: [Error, BulkheadFullError] });
+      breaker.cancel(probe, refused, new BulkheadFullError('full'));
+
+      expect(breaker.state).toBe('open');
+    });
+
+    it('gives the permit of a probe back where a matcher throws', async () => {
+      const { breaker, call, refused, probe } = await halfOpen({
+        recordErrors: (error) => {
+          if (error instanceof BulkheadFullError) throw new Error('matcher');
+          return true;
+        },
+      });
+      expect(() => breaker.cancel(probe, refused, new BulkheadFullError('full'))).toThrow('matcher');
+
+      expect(await call()).toBe('fine');
+    });
+
+    it('is nothing where it is no refusal, but a mistake in a function of that guard', async () => {
+      const { breaker, call, refused, probe } = await halfOpen({});
+      breaker.cancel(probe, refused, new TypeError('The key function is wrong.'));
+
+      expect(breaker.state).toBe('half-open');
+      expect(await call()).toBe('fine');
+    });
+
+    it('leaves a window of time with that', async () => {
+      const { breaker, clock } = setUp({
+        failureThreshold: 2,
+        window: { duration: 1_000 },
+        recordErrors: [BulkheadFullError],
+      });
+      const refused = new Call(succeed, undefined, []);
+      breaker.cancel(breaker.enter(refused) as Admission, refused, new BulkheadFullError('full'));
+      await clock.advance(1_000);
+
+      expect(breaker.stats()).toMatchObject({ totalFailures: 1, failureCount: 0 });
+    });
+  });
+
+  it('OP-06 says when it opened last, and not when it closed', async () => {
+    const { breaker, clock, call } = setUp({ openDuration: '1h' });
+    await open({ call });
+    const openedAt = breaker.stats().lastOpenTime;
+    await clock.advance(1_000);
+    breaker.close();
+
+    expect(openedAt).toBeDefined();
+    expect(breaker.stats().lastOpenTime).toBe(openedAt);
+    expect(breaker.stats().lastStateChange).not.toBe(openedAt);
+  });
+
+  it('CB-20 an error with a status below 400 is no answer of a dependency that is well', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 2 });
+    const failWith = (status: number) => call(() => Promise.reject(Object.assign(new Error(), { status })));
+    await failWith(404);
+    await failWith(302);
+    expect(breaker.stats()).toMatchObject({ totalSuccesses: 1, totalFailures: 1 });
+  });
+
+  it('refuses while it is open before the call waits for what stands around it', async () => {
+    const { breaker, clock } = setUp({});
+    const bulkhead = new BulkheadPolicy('one', { maxConcurrent: 1 }, { clock });
+    const pipeline = new Pipeline('stock', [bulkhead, breaker], clock);
+    const running = deferred<string>();
+    const first = bulkhead.execute(() => running.promise);
+    breaker.forceOpen();
+
+    await expect(pipeline.execute(succeed)).rejects.toThrow(CircuitOpenError);
+    running.resolve('fine');
+    await first;
+  });
+
+  it('does without an environment, and without a fleet that it could share its state with', async () => {
+    const bare = new CircuitBreakerPolicy('bare', { failureThreshold: 1, shared: true });
+    await bare.execute(fail).catch(() => undefined);
+    const unled = new CircuitBreakerPolicy('unled', { failureThreshold: 1 }, { fleet: {} as Fleet });
+    await unled.execute(fail).catch(() => undefined);
+
+    expect([bare.state, unled.state]).toEqual(['open', 'open']);
+    expect(bare.stats()).not.toHaveProperty('shared');
   });
 });

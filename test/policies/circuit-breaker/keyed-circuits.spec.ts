@@ -217,4 +217,58 @@ describe('A circuit breaker with keys', () => {
 
     expect(breaker.stats().keys?.notClosed).toEqual({ b: 'open' });
   });
+
+  it('CB-24 a full map makes room at the instant at which the first of its circuits is idle, whatever comes back before', async () => {
+    const { breaker, clock, call } = setUp({ failureThreshold: 2, window: { duration: 1_000 }, maxKeys: 2 });
+    await call('a', fail);
+    await clock.advance(500);
+    await call('b', fail);
+    await call('overflow', fail);
+    await clock.advance(500);
+
+    await call('new', fail);
+    await call('new', fail);
+
+    expect(breaker.stats().keys?.notClosed).toEqual({ new: 'open' });
+  });
+
+  it('CB-24 what is closed by hand makes room, though none was to be expected', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 1, maxKeys: 1, openDuration: '1h' });
+    await call('a', fail);
+    await call('overflow', fail);
+
+    breaker.close();
+    await call('b', fail);
+
+    expect(breaker.stats().keys?.notClosed).toEqual({ b: 'open' });
+  });
+
+  it('CB-24 lists nothing where all keys are closed', async () => {
+    const { breaker, call } = setUp({});
+    await call('a');
+
+    expect(Object.keys(breaker.stats().keys?.notClosed ?? { none: 'closed' })).toEqual([]);
+  });
+
+  it('PL-08 a breaker whose key is taken away counts all calls together', async () => {
+    const { breaker, call } = setUp({ failureThreshold: 1 });
+    await call('a');
+    breaker.update({ key: undefined });
+    await call('a', fail);
+
+    expect(breaker.state).toBe('open');
+    expect(await call('b')).toBe('CircuitOpenError');
+  });
+
+  it('CB-15 closed by hand, keys to come begin in their initial state', async () => {
+    const { breaker, call } = setUp({ initialState: 'forced-open' });
+    const before = await call('a');
+    breaker.close();
+
+    expect([before, await call('a'), await call('b')]).toEqual([
+      'CircuitOpenError',
+      'fine',
+      'CircuitOpenError',
+    ]);
+  });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { Call } from '../../../lib/core/call.js';
 import { CircuitOpenError } from '../../../lib/core/errors.js';
 import { EventHub, type PolicyEvent } from '../../../lib/core/events.js';
 import type { SharedState } from '../../../lib/core/shared-state.js';
@@ -414,6 +415,92 @@ describe('a circuit that instances share', () => {
     const last = all[0].asked;
     await clock.advance(5_000);
     expect(all[0].asked).toBe(last);
+  });
+
+  it('HG-02 it is calm only when it lets all calls pass again', async () => {
+    const fleet = await fleetOf(2, { successThreshold: 1 });
+    const { breaker } = fleet.all[1];
+    const calm = () => breaker.isCalm(new Call(() => 'fine', undefined, []));
+    expect(calm()).toBe(true);
+    await openForAll(fleet);
+    await fleet.all[0].ok();
+    await fleet.clock.advance(700);
+    expect([breaker.state, calm()]).toEqual(['closed', false]);
+    await fleet.clock.advance(5_000);
+    expect(calm()).toBe(true);
+  });
+
+  it('CB-18 a refusal says whether it is open, or how many calls pass since it closed', async () => {
+    const fleet = await fleetOf(2, { successThreshold: 1 });
+    for (const instance of fleet.all) await instance.trip();
+    await expect(fleet.all[1].ok()).rejects.toThrow('"orders" is open; it lets a probe in after 10 s.');
+    await fleet.clock.advance(10_700);
+    await fleet.all[0].ok();
+    await fleet.clock.advance(700);
+    await expect(fleet.all[1].ok()).rejects.toThrow('"orders" closes again and lets 10 % of calls pass.');
+  });
+
+  it('SS-05 what is reset is closed for all, its keys too', async () => {
+    const fleet = await fleetOf(2, { key: () => undefined });
+    for (const { fail } of fleet.all) for (let i = 0; i < 3; i++) await fail('a');
+    await fleet.clock.advance(1_000);
+    expect(fleet.all[1].breaker.stats().keys?.notClosed).toEqual({ a: 'open' });
+    fleet.all[0].breaker.reset();
+    await fleet.clock.advance(1_000);
+    expect(fleet.all[1].breaker.stats().keys?.notClosed).toEqual({});
+  });
+
+  it('SS-05 what one instance forces open does not close the others', async () => {
+    const fleet = await fleetOf(2);
+    for (const instance of fleet.all) await instance.trip();
+    await fleet.clock.advance(1_000);
+    fleet.all[0].breaker.forceOpen();
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['forced-open', 'open']);
+  });
+
+  it('SS-05 an update of another option leaves it open for all', async () => {
+    const fleet = await fleetOf(2);
+    for (const instance of fleet.all) await instance.trip();
+    await fleet.clock.advance(1_000);
+    fleet.all[0].breaker.update({ openDuration: '20s' });
+    expect(fleet.all[0].breaker.stats().shared?.openForAll).toBe(true);
+  });
+
+  it('SS-05 who has left says nothing more, for no key and under no other options', async () => {
+    const { clock, all } = await fleetOf(2, { key: () => undefined });
+    await all[0].ok('a');
+    await all[0].leave?.();
+    const { asked } = all[0];
+    await clock.advance(5_000);
+    expect(all[0].asked).toBe(asked);
+    all[0].breaker.update({ shared: { scope: 'any' } });
+    await all[0].ok('b');
+    await clock.advance(5_000);
+    expect(all[0].asked).toBe(asked);
+  });
+
+  it('SS-05 who has nothing to share leaves all the same', async () => {
+    const { all } = await fleetOf(2, { key: () => undefined, shared: false });
+    await all[0].ok('a');
+    await expect(all[0].leave?.()).resolves.toBeUndefined();
+  });
+
+  it('SS-07 an instance whose store has come back before half-open shares its probes with the others', async () => {
+    const fleet = await fleetOf(2, { halfOpenMaxCalls: 1 });
+    for (const instance of fleet.all) await instance.trip();
+    await fleet.clock.advance(1_000);
+    fleet.all[0].cut = true;
+    await fleet.clock.advance(2_000);
+    fleet.all[0].cut = false;
+    await fleet.clock.advance(7_500);
+    expect(fleet.states()).toEqual(['half-open', 'half-open']);
+    const running = deferred<string>();
+    const probe = fleet.all[1].breaker.execute(() => running.promise);
+    await fleet.clock.advance(0);
+    await expect(fleet.all[0].ok()).rejects.toThrow(CircuitOpenError);
+    running.resolve('fine');
+    await probe;
   });
 
   it('SS-05 whatever happens, the probes of all stay within their number and every call ends', async () => {

@@ -116,11 +116,29 @@ describe('The windows of a circuit breaker against their models', () => {
 
   it('CB-08 counts slow ones among consecutive failures, and forgets them with these', () => {
     const window = new ConsecutiveWindow();
-    for (const flags of [FAILED, FAILED | SLOW]) window.record(flags);
+    for (const flags of [FAILED, FAILED | SLOW, FAILED | SLOW]) window.record(flags);
     const before = held(window);
     window.record(SLOW);
 
-    expect(before).toBe('2 2 1');
+    expect(before).toBe('3 3 2');
+    expect(held(window)).toBe('0 0 0');
+  });
+
+  it('CB-24 of a window of time the newest slice with a failure or a slow call says when it is clean', () => {
+    const [failed, slow] = [new TimeWindow(1_000), new TimeWindow(1_000)];
+    failed.record(FAILED, 0);
+    failed.record(0, 100);
+    slow.record(SLOW, 250);
+    slow.record(0, 300);
+
+    expect([failed.cleanAt(), slow.cleanAt()]).toEqual([1_000, 1_250]);
+  });
+
+  it('CB-11 time passes for a window that nothing was recorded in', () => {
+    const window = new TimeWindow(1_000);
+    window.advance(0);
+    window.advance(100);
+
     expect(held(window)).toBe('0 0 0');
   });
 });

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import type { Call } from '../../../lib/core/call.js';
+import { Call } from '../../../lib/core/call.js';
 import { BulkheadFullError, InvalidOptionsError, TimeoutExceededError } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { SystemClock } from '../../../lib/core/system-clock.js';
@@ -524,5 +524,38 @@ describe('TimeoutPolicy', () => {
     await errorOf(timeout.execute(() => Promise.reject(new Error('down'))));
 
     expect(timeout.stats().adaptive?.samples).toBe(0);
+  });
+
+  it('TO-05 a total timeout inside the retries bounds each try, and ends none of the others', async () => {
+    const { clock, timeout } = setUp({ total: 100 });
+    const retry = new RetryPolicy('search', { maxRetries: 1, baseDelay: 0 }, { clock });
+    const pipeline = new Pipeline('search', [retry, timeout], clock, ['retry', 'totalTimeout']);
+    let runs = 0;
+    const call = errorOf(pipeline.execute(() => (++runs === 1 ? never() : 'fine')));
+    await clock.advance(200);
+
+    expect(await call).toBe('fine');
+  });
+
+  it('PL-08 a guard whose bound an update has taken away lets calls under way pass, whatever they come to', () => {
+    const refusal = new BulkheadFullError('full');
+    const { timeout: ofAttempts } = setUp({ duration: 100 });
+    const { timeout: ofCalls } = setUp({ total: 100 });
+    const guards = [ofAttempts.attempt, ofCalls.total];
+    ofAttempts.update({ duration: undefined, total: 100 });
+    ofCalls.update({ duration: 100, total: undefined });
+    for (const guard of guards) {
+      const call = new Call(() => 'fine', undefined, []);
+      const permit = guard.enter(call, 0);
+      expect(permit).toBeUndefined();
+      expect(call.cancellable).toBe(false);
+      guard.cancel(undefined, call, refusal);
+      guard.settle(undefined, call, true, 'fine', 0, 0);
+    }
+    expect([ofAttempts, ofCalls].map((timeout) => timeout.stats().totalAttempts)).toEqual([0, 0]);
+  });
+
+  it('TO-07 adaptive: true says what its defaults are', () => {
+    expect(setUp({ duration: '2s', adaptive: true }).timeout.describe()).toBe('P95 × 1.5, at most 2 s');
   });
 });
