@@ -287,3 +287,32 @@ describe('Pipeline', () => {
     expect(orderProblems(order, 'here').map(({ option }) => option)).toEqual(['order']);
   });
 });
+
+describe('a retry in a pipeline', () => {
+  it('needs no other policy', async () => {
+    const clock = new ManualClock();
+    const retry = new RetryPolicy('again', { maxRetries: 1, baseDelay: 0 }, { clock });
+    let runs = 0;
+    const method = async () => {
+      if (++runs === 1) throw new Error('down');
+      return 'fine';
+    };
+
+    expect(await new Pipeline('search', [retry], clock).execute(method)).toBe('fine');
+  });
+
+  it('ends with its attempts, whose timeouts leave the call around it to a fallback', async () => {
+    const clock = new ManualClock();
+    const policies = [
+      new FallbackChain('search', {}, { clock }).register(FallbackLevel.DEFAULT, () => 'fallback'),
+      new RetryPolicy('search', { maxRetries: 1, baseDelay: 0 }, { clock }),
+      new TimeoutPolicy('search', 100, { clock }),
+    ];
+    const call = new Pipeline('search', policies, clock).execute(() => new Promise(() => {}));
+    const ended = call.catch((error: unknown) => error);
+    await clock.advance(100);
+    await clock.advance(100);
+
+    expect(await ended).toBe('fallback');
+  });
+});

@@ -483,6 +483,15 @@ describe('BulkheadPolicy', () => {
     expect(bulkhead.stats().waited).toEqual({ count: 3, meanMs: (90 + 100 + 100) / 3, maxMs: 100 });
   });
 
+  it('OP-06 a run whose end nobody has read from the clock is in no mean', async () => {
+    const clock = new ManualClock();
+    const bulkhead = new BulkheadPolicy('reads', {}, { clock });
+    const timeout = new TimeoutPolicy('reads', '1s', { clock });
+    await new Pipeline('reads', [bulkhead, timeout], clock).execute(() => 'fine');
+
+    expect(bulkhead.stats()).toMatchObject({ totalCalls: 1, executed: { count: 0, meanMs: 0 } });
+  });
+
   it('OP-06 who waits is counted over all keys', async () => {
     const bulkhead = new BulkheadPolicy('reads', { maxConcurrent: 1, key: () => undefined });
     const hold = (key?: string, priority?: Priority) =>

@@ -528,4 +528,8 @@ describe('FallbackChain', () => {
   ])('takes %j', (options) => {
     expect(() => new FallbackChain('rates', options)).not.toThrow();
   });
+
+  it('PL-07 refuses levels that are no list, before it looks what they contradict', () => {
+    expect(() => new FallbackChain('rates', { levels: 5 } as object)).toThrow(InvalidOptionsError);
+  });
 });

@@ -9,6 +9,7 @@ import {
   Gcra,
   Pacer,
   SlidingWindowAlgorithm,
+  type LimitAlgorithm,
   type WindowUse,
 } from '../../../lib/policies/rate-limit/algorithm.js';
 import {
@@ -18,6 +19,7 @@ import {
   TokenBucket,
   type RateLimitOptions,
 } from '../../../lib/policies/rate-limit/index.js';
+import { KeyedStates, OVERFLOW_KEY } from '../../../lib/policies/rate-limit/keyed-states.js';
 import { RetryPolicy } from '../../../lib/policies/retry/index.js';
 import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
 import { ManualClock } from '../../../lib/testing/index.js';
@@ -1244,5 +1246,53 @@ describe('a limiter without a policy', () => {
     ]).toEqual([100, 300, 0]);
     // Full again long ago.
     expect(bucket.waitMs(fullAt, 3, 9_000, 4)).toBe(200);
+  });
+});
+
+describe('the keys of a limiter', () => {
+  /** Ten keys in a map of ten, of which each says itself when it is idle. */
+  function full() {
+    const algorithm = { idleAt: ({ at }) => at } as LimitAlgorithm<{ at: number }>;
+    const states = new KeyedStates(algorithm, 10, () => undefined);
+    const keys = Array.from({ length: 10 }, () => ({ at: 1_000 }));
+    for (const [index, state] of keys.entries()) states.set(`key ${index}`, state);
+    return { states, keys };
+  }
+
+  it('RL-07 a full map is looked through again as soon as the first key is idle, and not the last', () => {
+    const { states, keys } = full();
+    (keys[5] as { at: number }).at = 100;
+
+    expect([states.placeOf('x', 0), states.placeOf('y', 100)]).toEqual([OVERFLOW_KEY, 'y']);
+  });
+
+  it('RL-07 a full map is looked through again where a key may be idle earlier than thought', () => {
+    const { states, keys } = full();
+    const before = states.placeOf('x', 0);
+    (keys[9] as { at: number }).at = 0;
+    states.forgetFullness();
+
+    expect([before, states.placeOf('y', 50)]).toEqual([OVERFLOW_KEY, 'y']);
+  });
+
+  it('RL-02 a window takes units back at any distance from the origin of its clock', () => {
+    const window = new SlidingWindowAlgorithm(2, 32_000);
+    const use = window.take(undefined, 2, 1_000_000) as WindowUse;
+    window.refund(use, 1, 1_000_000);
+
+    expect(window.remaining(use, 1_000_000)).toBe(1);
+  });
+
+  it('a limit that is not shared can be asked like one that is', async () => {
+    const limit = new RateLimitPolicy(
+      'search',
+      { capacity: 1, refillPerSecond: 1 },
+      { clock: new ManualClock() },
+    );
+
+    expect([await limit.acquire('a'), await limit.acquire('a')].map(({ allowed }) => allowed)).toEqual([
+      true,
+      false,
+    ]);
   });
 });

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Call } from '../../../lib/core/call.js';
 import { BulkheadFullError, InvalidOptionsError, TimeoutExceededError } from '../../../lib/core/errors.js';
@@ -557,5 +558,23 @@ describe('TimeoutPolicy', () => {
 
   it('TO-07 adaptive: true says what its defaults are', () => {
     expect(setUp({ duration: '2s', adaptive: true }).timeout.describe()).toBe('P95 × 1.5, at most 2 s');
+  });
+
+  it('without an environment it keeps to the clock of the process, and tells nobody', async () => {
+    await expect(new TimeoutPolicy('search', '1h').execute(() => 'fine')).resolves.toBe('fine');
+  });
+
+  it('OP-04 who hears that time ran out is in the context of the caller', async () => {
+    const clock = new ManualClock();
+    const events = new EventHub();
+    const caller = new AsyncLocalStorage<string>();
+    const seen: unknown[] = [];
+    events.witness(({ type }) => seen.push([type, caller.getStore()]));
+    const timeout = new TimeoutPolicy('search', 100, { clock, events });
+    const call = caller.run('caller', () => errorOf(timeout.execute(never)));
+    await clock.advance(100);
+    await call;
+
+    expect(seen).toEqual([['timed-out', 'caller']]);
   });
 });
