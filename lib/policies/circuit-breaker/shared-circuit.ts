@@ -215,7 +215,8 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   /** Says what is seen here, and hears how things are for all; one at a time. Never rejects. */
   private sync(): Promise<void> {
     this.clock.disarm(this);
-    if (this.isOver) return Promise.resolve();
+    // What an operator has closed is still said.
+    if (this.isOver && this.closing === 0) return Promise.resolve();
     if (this.syncing !== undefined) {
       this.syncAgain = true;
       return this.syncing;

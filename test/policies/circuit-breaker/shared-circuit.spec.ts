@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Call } from '../../../lib/core/call.js';
 import { CircuitOpenError } from '../../../lib/core/errors.js';
 import { EventHub, type PolicyEvent } from '../../../lib/core/events.js';
-import type { SharedState } from '../../../lib/core/shared-state.js';
+import type { SharedState, StateKey } from '../../../lib/core/shared-state.js';
 import {
   CircuitBreakerPolicy,
   type CircuitBreakerOptions,
@@ -21,6 +21,7 @@ class Instance {
   readonly breaker: CircuitBreakerPolicy;
   /** How often the store was asked. */
   asked = 0;
+  onAsk: ((subject: string) => void) | undefined;
   cut = false;
   leave: (() => Promise<void>) | undefined;
 
@@ -37,6 +38,7 @@ class Instance {
       <A extends unknown[], R>(ask: (...args: A) => Promise<R>) =>
       async (...args: A): Promise<R> => {
         this.asked++;
+        this.onAsk?.((args[0] as StateKey).subject);
         if (this.cut) throw new StoreUnavailableError('The store is lost.');
         return ask(...args);
       };
@@ -397,6 +399,23 @@ describe('a circuit that instances share', () => {
     await fleet.all[1].ok('b');
     await fleet.clock.advance(0);
     expect(fleet.all[1].asked).toBe(before + 1);
+  });
+
+  it('SS-05 a reset closes each key for all, also while the store is being told of its opening', async () => {
+    const { clock, all } = await fleetOf(2, { key: () => undefined, shared: { scope: 'any' } });
+    await all[1].ok('a');
+    await clock.advance(1_000);
+    for (let i = 0; i < 3; i++) await all[0].fail('a');
+    await clock.advance(600);
+    expect(all[1].breaker.stats().keys?.notClosed).toEqual({ a: 'open' });
+    all[0].onAsk = (subject) => {
+      if (subject !== 'a') return;
+      all[0].onAsk = undefined;
+      // While it waits for the answer.
+      queueMicrotask(() => all[0].breaker.reset());
+    };
+    await clock.advance(2_000);
+    expect(all[1].breaker.stats().keys?.notClosed).toEqual({});
   });
 
   it('SS-05 a call costs no question while all is well, and one that is shared no longer asks nothing', async () => {
