@@ -13,3 +13,14 @@ export abstract class TimerEntry {
   /** Called once, from a timer's callback; must not throw. */
   abstract onDue(): void;
 }
+
+/** A timer that calls a function. */
+export class CallbackTimer extends TimerEntry {
+  constructor(private readonly due: () => void) {
+    super();
+  }
+
+  onDue(): void {
+    this.due();
+  }
+}

@@ -9,7 +9,7 @@ import { ModulesContainer } from '@nestjs/core';
 import type { Clock } from '../core/clock.js';
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
 import { answerOf } from '../core/property.js';
-import { TimerEntry } from '../core/timer-entry.js';
+import { CallbackTimer } from '../core/timer-entry.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import { scanProviders } from '../module/class-scan.js';
 import type { ResilienceRuntime } from '../module/resilience.runtime.js';
@@ -34,7 +34,7 @@ export interface MonitoredProbe {
 @Injectable()
 export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
   private readonly probes: MonitoredProbe[] = [];
-  private readonly timers = new Set<ProbeTimer>();
+  private readonly timers = new Set<CallbackTimer>();
   private running = false;
 
   constructor(
@@ -128,7 +128,7 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
     const { probe, check } = monitored;
     const again = () => {
       if (!this.running) return;
-      const timer = new ProbeTimer(() => {
+      const timer = new CallbackTimer(() => {
         this.timers.delete(timer);
         this.run(monitored);
       });
@@ -138,15 +138,5 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
     };
     // A check never rejects.
     void probe.check(check).then(again);
-  }
-}
-
-class ProbeTimer extends TimerEntry {
-  constructor(private readonly due: () => void) {
-    super();
-  }
-
-  onDue(): void {
-    this.due();
   }
 }

@@ -2,7 +2,7 @@ import { Logger } from '@nestjs/common';
 import type { Clock } from '../core/clock.js';
 import type { EventHub } from '../core/events.js';
 import type { Fleet, SharedState, StateKey } from '../core/shared-state.js';
-import { TimerEntry } from '../core/timer-entry.js';
+import { CallbackTimer } from '../core/timer-entry.js';
 
 const BEAT_MS = 2_000;
 /** Numbers are compared each so many beats. */
@@ -26,7 +26,7 @@ export interface SharedStateStats {
 /** The instances that share state: says that this one is alive, and learns how many are. */
 export class SharedFleet implements Fleet {
   size = 1;
-  private readonly beat = new Beat(() => void this.sayAlive());
+  private readonly beat = new CallbackTimer(() => void this.sayAlive());
   /** By kind and policy: the numbers that hold here. */
   private readonly numbers = new Map<string, { readonly key: StateKey; text: string; warned: boolean }>();
   private readonly logger = new Logger('Resilience');
@@ -109,15 +109,5 @@ export class SharedFleet implements Fleet {
       }
       await this.state.cache.put(key, text, NUMBERS_MS);
     }
-  }
-}
-
-class Beat extends TimerEntry {
-  constructor(private readonly due: () => void) {
-    super();
-  }
-
-  onDue(): void {
-    this.due();
   }
 }

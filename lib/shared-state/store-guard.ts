@@ -1,6 +1,6 @@
 import type { Clock, RandomSource } from '../core/clock.js';
 import type { StoreHealth } from '../core/shared-state.js';
-import { TimerEntry } from '../core/timer-entry.js';
+import { CallbackTimer } from '../core/timer-entry.js';
 
 /** The store is not asked, or has not answered in time. Whoever gets it decides from memory. */
 export class StoreUnavailableError extends Error {
@@ -43,7 +43,7 @@ export class StoreGuard implements StoreHealth {
   private isClosed = false;
   private probeDelayMs = FIRST_PROBE_MS;
   private readonly listeners: ((lost: boolean, error: unknown) => void)[] = [];
-  private readonly prober = new Prober(() => void this.probe());
+  private readonly prober = new CallbackTimer(() => void this.probe());
 
   constructor(
     private readonly options: StoreGuardOptions,
@@ -162,16 +162,6 @@ export class StoreGuard implements StoreHealth {
 
   private tell(lost: boolean, error: unknown): void {
     for (const listener of this.listeners) listener(lost, error);
-  }
-}
-
-class Prober extends TimerEntry {
-  constructor(private readonly due: () => void) {
-    super();
-  }
-
-  onDue(): void {
-    this.due();
   }
 }
 

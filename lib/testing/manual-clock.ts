@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers';
 import type { Clock } from '../core/clock.js';
-import { TimerEntry } from '../core/timer-entry.js';
+import { CallbackTimer, TimerEntry } from '../core/timer-entry.js';
 import { isLinked, linkBefore, TimerList, unlink } from '../core/timer-list.js';
 
 /** Where a {@link ManualClock} begins. */
@@ -88,7 +88,7 @@ export class ManualClock implements Clock {
   }
 
   delay(delayMs: number, callback: () => void): () => void {
-    const entry = new DelayEntry(callback);
+    const entry = new CallbackTimer(callback);
     this.arm(entry, this.current + delayMs);
     return () => this.disarm(entry);
   }
@@ -136,16 +136,6 @@ export class ManualClock implements Clock {
     }
     this.current = target;
     await settle();
-  }
-}
-
-class DelayEntry extends TimerEntry {
-  constructor(private readonly callback: () => void) {
-    super();
-  }
-
-  onDue(): void {
-    this.callback();
   }
 }
 

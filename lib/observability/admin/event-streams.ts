@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { Injectable, type OnModuleDestroy } from '@nestjs/common';
-import { TimerEntry } from '../../core/timer-entry.js';
+import { CallbackTimer } from '../../core/timer-entry.js';
 import type { OnDrain } from '../../draining/on-drain.js';
 import { TRANSITIONS } from '../../module/events/event-catalogue.js';
 import type { EventLog } from '../../module/events/event-log.js';
@@ -19,7 +19,7 @@ export class EventStreams implements OnDrain, OnModuleDestroy {
   /** Ids of events begin anew with each start: this tells one start from another. */
   readonly epoch: string;
   private readonly streams = new Set<EventStream>();
-  private readonly timer = new Tick(() => this.tick());
+  private readonly timer = new CallbackTimer(() => this.tick());
   private stopListening: (() => void) | undefined;
   private flushing = false;
   private closed = false;
@@ -116,15 +116,5 @@ export class EventStreams implements OnDrain, OnModuleDestroy {
 
   private numbersText(): string {
     return JSON.stringify(this.numbers());
-  }
-}
-
-class Tick extends TimerEntry {
-  constructor(private readonly due: () => void) {
-    super();
-  }
-
-  onDue(): void {
-    this.due();
   }
 }
