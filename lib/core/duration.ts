@@ -1,5 +1,7 @@
 import ms from 'ms';
 
+export const US_PER_MS = 1_000;
+
 /**
  * Milliseconds, or what the package `ms` reads: `'250ms'`, `'30s'`, `'1.5h'`, `'2 days'`. Any string type-checks, because
  * most come from configuration; one that is no duration is refused at start.

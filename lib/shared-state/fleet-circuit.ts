@@ -1,3 +1,4 @@
+import { US_PER_MS } from '../core/duration.js';
 import type {
   CircuitReport,
   CircuitScope,
@@ -5,8 +6,6 @@ import type {
   CircuitProbeRequest,
   CircuitProbeResult,
 } from '../core/shared-state.js';
-
-const US_PER_MS = 1_000;
 
 interface Report {
   readonly calls: number;

@@ -1,6 +1,5 @@
+import { US_PER_MS } from '../core/duration.js';
 import type { TakeAnswer, TakeRequest } from '../core/shared-state.js';
-
-const US_PER_MS = 1_000;
 
 /**
  * Grants units of a rate limit by GCRA (ATM Forum Traffic Management 4.0, the virtual scheduling algorithm), in whole

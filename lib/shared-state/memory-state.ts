@@ -1,3 +1,4 @@
+import { US_PER_MS } from '../core/duration.js';
 import type { Clock } from '../core/clock.js';
 import type {
   CircuitReport,
@@ -17,8 +18,6 @@ import type {
 } from '../core/shared-state.js';
 import { FleetCircuit } from './fleet-circuit.js';
 import { grantUnits } from './gcra.js';
-
-const US_PER_MS = 1_000;
 
 interface Expiring {
   /** In whole microseconds on the clock's scale. */

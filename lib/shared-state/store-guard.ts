@@ -21,7 +21,8 @@ export interface StoreGuardOptions {
 
 const TIMEOUTS_TO_DEGRADE = 2;
 const ERRORS_TO_DEGRADE = 3;
-const SHARE_OF_REMAINING = 0.25;
+/** Of the time that a caller has left at all: what the store may take of it. */
+export const SHARE_OF_REMAINING = 0.25;
 const FIRST_PROBE_MS = 250;
 /** Above this a store that is back would be noticed too late. */
 const LONGEST_PROBE_MS = 1_500;

@@ -80,6 +80,8 @@ const HOUR_US = 3_600_000_000;
     const denied = await state.take(key('limit'), request);
     expect(denied).toMatchObject({ granted: 0, retryAfterMs: expect.any(Number) });
     expect(denied.retryAfterMs).toBeGreaterThan(0);
+    const turn = ['a', 'b', 'c'].map((subject) => state.take(key(subject), request));
+    expect(await Promise.all(turn)).toMatchObject(turn.map(() => ({ granted: 2, remaining: 1 })));
 
     const borrow = { limit: 3, want: 5, leaseMs: 60_000 };
     expect(await state.permits.acquire(key('permits'), borrow)).toEqual({ granted: 3, held: 3 });

@@ -6,7 +6,7 @@ import { createClient } from 'redis';
 import type { SharedState, StateKey } from '../../lib/core/shared-state.js';
 import { MemoryState, MemoryWorld } from '../../lib/shared-state/memory-state.js';
 import { driverOf, type StoreDriver } from '../../lib/shared-state/redis/drivers.js';
-import { redisState, type RedisState } from '../../lib/shared-state/redis/index.js';
+import { RedisState, redisState } from '../../lib/shared-state/redis/index.js';
 import * as scripts from '../../lib/shared-state/redis/scripts.js';
 import { StoreLateError } from '../../lib/shared-state/store-guard.js';
 import { ManualClock } from '../../lib/testing/index.js';
@@ -76,26 +76,30 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
 
   it('SS-01 the same operations get the same answers as from memory, which says what is meant', async () => {
     const request = fc.record({
+      subject: fc.constantFrom('a', 'b', 'c'),
       emissionUs: fc.constantFrom(HOUR_US, 2 * HOUR_US),
       toleranceUs: fc.constant(8 * HOUR_US),
       want: fc.integer({ min: 1, max: 10 }),
       min: fc.integer({ min: 1, max: 3 }),
     });
+    const requests = fc.array(request, { minLength: 1, maxLength: 5 });
     const instance = fc.integer({ min: 0, max: 2 });
     const count = fc.integer({ min: 1, max: 4 });
     const print = fc.constantFrom('same', 'other');
     type Step = (on: readonly SharedState[], fences: (number | undefined)[]) => Promise<unknown>;
     const at = (on: readonly SharedState[], i: number) => on[i] as SharedState;
     const step: fc.Arbitrary<[string, Step]> = fc.oneof(
-      fc.tuple(instance, request).map(([i, given]): [string, Step] => [
+      // In one turn, so that they are asked together.
+      fc.tuple(instance, requests).map(([i, given]): [string, Step] => [
         `take ${JSON.stringify(given)}`,
-        async (on) => {
-          const { granted, remaining } = await at(on, i).take(keyOf('take'), {
-            ...given,
-            min: Math.min(given.min, given.want),
-          });
-          return { granted, remaining };
-        },
+        (on) =>
+          Promise.all(
+            given.map(async ({ subject, min, ...rest }) => {
+              const asked = { ...rest, min: Math.min(min, rest.want) };
+              const { granted, remaining } = await at(on, i).take(keyOf(subject), asked);
+              return { granted, remaining };
+            }),
+          ),
       ]),
       fc
         .tuple(instance, count)
@@ -160,6 +164,53 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
       }),
       { numRuns: 100 },
     );
+  });
+
+  it('SS-01 what one turn takes is asked for 32 keys at a time', async () => {
+    const asked: number[] = [];
+    const counting: StoreDriver = {
+      run(script, keys, args) {
+        if (script === scripts.TAKE) asked.push([keys].flat().length);
+        return driver.run(script, keys, args);
+      },
+    };
+    const shared = new RedisState(counting, { app, timeout: '5s' });
+    const subjects = Array.from({ length: 40 }, (_, i) => `user ${i}`);
+
+    const request = { emissionUs: HOUR_US, toleranceUs: 100 * HOUR_US, min: 1 };
+    const takeAll = () =>
+      Promise.all(subjects.map((subject, i) => shared.take(keyOf(subject), { ...request, want: i + 1 })));
+
+    expect((await takeAll()).map(({ granted }) => granted)).toEqual(subjects.map((_, i) => i + 1));
+    expect((await takeAll()).map(({ remaining }) => remaining)).toEqual(
+      subjects.map((_, i) => Math.max(0, 98 - 2 * i)),
+    );
+    expect(asked).toEqual([32, 8, 32, 8]);
+    expect(shared.health.calls).toBe(4);
+    await shared.close();
+  });
+
+  it('SS-06 who is in a hurry asks alone, and nobody is given up with it', async () => {
+    const asked: string[] = [];
+    const silent: StoreDriver = {
+      run(script, keys, args) {
+        if (script !== scripts.TAKE) return driver.run(script, keys, args);
+        asked.push([keys].flat().length === 1 ? 'alone' : 'together');
+        return [keys].flat().length === 1 ? new Promise(() => undefined) : driver.run(script, keys, args);
+      },
+    };
+    const clock = new ManualClock();
+    const shared = new RedisState(silent, { app, timeout: '5s', clock });
+    const request = { emissionUs: HOUR_US, toleranceUs: 8 * HOUR_US, want: 1, min: 1 };
+
+    const patient = [shared.take(keyOf('a'), request), shared.take(keyOf('b'), request, 20_000)];
+    const hurried = shared.take(keyOf('c'), request, 40).catch((error: unknown) => error);
+
+    expect(await Promise.all(patient)).toMatchObject([{ granted: 1 }, { granted: 1 }]);
+    await clock.advance(10);
+    expect(await hurried).toMatchObject({ message: expect.stringContaining('within 10 ms') });
+    expect(asked.sort()).toEqual(['alone', 'together']);
+    await shared.close();
   });
 
   it('SS-08 every key expires, and no key shows what it is about', async () => {
@@ -241,6 +292,12 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
     expect(
       (await driver.run(scripts.TAKE, key('take'), [FOREVER, 'next', HOUR_US, 8 * HOUR_US, 9, 1]))[2],
     ).toBe(5);
+    const several = ['take', 'take 2'].map(key);
+    const both = [FOREVER, 'both', HOUR_US, 9 * HOUR_US, 1, 1, HOUR_US, 9 * HOUR_US, 4, 1];
+    for (let i = 0; i < 2; i++) {
+      const reply = await driver.run(scripts.TAKE, several, both);
+      expect([reply[2], reply[6], reply[9]]).toEqual([1, 4, 5]);
+    }
     expect(await twice(scripts.ACQUIRE, 'permits', ['me', 5, 2, HOUR_US])).toEqual(['2', '2']);
     expect(
       (await driver.run(scripts.ACQUIRE, key('permits'), [FOREVER, 'next', 'me', 5, 9, HOUR_US]))[2],
@@ -354,6 +411,17 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
         kind: 'run',
       });
     }
+    // The first turn finds out that the keys are on several nodes; no store is lost by that.
+    for (const remaining of [3, 2]) {
+      const turn = ['a', 'b', 'c'].map((subject) => shared.take({ ...key, subject }, request));
+      expect(await Promise.all(turn)).toEqual(
+        turn.map(() => expect.objectContaining({ granted: 1, remaining })),
+      );
+    }
+    expect(shared.health.failures).toBe(0);
+    const { calls } = shared.health;
+    await Promise.all(['a', 'b'].map((subject) => shared.take({ ...key, subject }, request)));
+    expect(shared.health.calls - calls).toBe(2);
     cluster.disconnect();
     admin.disconnect();
     await server.stop();

@@ -1,3 +1,4 @@
+import { US_PER_MS } from '../../core/duration.js';
 /**
  * A rate limit's arithmetic over a state of its own. States are plain values that the caller keeps (per key): no timer,
  * no closure, and the absence of a state means "never used". Times are milliseconds on the monotonic clock.
@@ -25,7 +26,6 @@ export interface LimitAlgorithm<S> {
   translate?(state: S, from: this, now: number): S;
 }
 
-const US_PER_MS = 1000;
 const US_PER_SECOND = 1_000_000;
 
 /**

@@ -7,8 +7,12 @@ export type ScriptReply = readonly (string | number | null)[];
 
 /** How a store is reached. Structural: it needs no package of a client. */
 export interface StoreDriver {
-  /** Runs a script with its one key. */
-  run(script: Script, key: string, args: readonly ScriptArgument[]): Promise<ScriptReply>;
+  /** Runs a script with its key, or its keys. */
+  run(
+    script: Script,
+    keys: string | readonly string[],
+    args: readonly ScriptArgument[],
+  ): Promise<ScriptReply>;
 }
 
 /** What we use of `ioredis`: a `Redis` or a `Cluster`. @publicApi */
@@ -34,18 +38,21 @@ export function driverOf(client: IoredisLike | NodeRedisLike): StoreDriver {
 
 function ioredisDriver(client: IoredisLike): StoreDriver {
   return {
-    run: (script, key, args) =>
-      withFallback(
-        () => client.evalsha(script.sha, 1, key, ...args),
-        () => client.eval(script.lua, 1, key, ...args),
-      ),
+    run: (script, keys, args) => {
+      const count = typeof keys === 'string' ? 1 : keys.length;
+      const rest = typeof keys === 'string' ? [keys, ...args] : [...keys, ...args];
+      return withFallback(
+        () => client.evalsha(script.sha, count, ...rest),
+        () => client.eval(script.lua, count, ...rest),
+      );
+    },
   };
 }
 
 function nodeRedisDriver(client: NodeRedisLike): StoreDriver {
   return {
-    run: (script, key, args) => {
-      const options = { keys: [key], arguments: args.map(String) };
+    run: (script, keys, args) => {
+      const options = { keys: typeof keys === 'string' ? [keys] : [...keys], arguments: args.map(String) };
       return withFallback(
         () => client.evalSha(script.sha, options),
         () => client.eval(script.lua, options),

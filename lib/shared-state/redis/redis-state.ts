@@ -1,6 +1,6 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { Clock, RandomSource } from '../../core/clock.js';
-import { parseDuration, type Duration } from '../../core/duration.js';
+import { parseDuration, US_PER_MS, type Duration } from '../../core/duration.js';
 import { describeValue } from '../../core/option-form.js';
 import { propertyOf } from '../../core/property.js';
 import type {
@@ -48,6 +48,7 @@ import {
   TAKE,
 } from './scripts.js';
 import { ServerClock } from './server-clock.js';
+import { TakesTogether } from './takes-together.js';
 
 /** Options of {@link redisState}. @publicApi */
 export interface RedisStateOptions {
@@ -63,7 +64,6 @@ export interface RedisStateOptions {
   readonly random?: RandomSource;
 }
 
-const US_PER_MS = 1_000;
 const OLDEST_VERSION = 7;
 /** In base64: 132 bits. */
 const HASH_LENGTH = 22;
@@ -99,6 +99,7 @@ export class RedisState implements SharedState {
   private readonly clock: Clock;
   private readonly serverClock = new ServerClock();
   private readonly guard: StoreGuard;
+  private readonly takes: TakesTogether;
   /** Names operations; short, as it goes with each of them. */
   private readonly operationPrefix = `${randomBytes(9).toString('base64url')}:`;
   private operations = 0;
@@ -126,6 +127,9 @@ export class RedisState implements SharedState {
       options.random ?? Math.random,
     );
     if (options.onChange !== undefined) this.guard.onChange(options.onChange);
+    this.takes = new TakesTogether(timeoutMs, (names, args, remainingMs) =>
+      this.guard.run(remainingMs, (giveUpAt) => this.takeAll(names, args, giveUpAt)),
+    );
     this.permits = this.createPermits();
     this.once = this.createOnce();
     this.circuit = this.createCircuits();
@@ -145,20 +149,8 @@ export class RedisState implements SharedState {
     return this.guard;
   }
 
-  async take(key: StateKey, request: TakeRequest, remainingMs?: number): Promise<TakeAnswer> {
-    const { emissionUs, toleranceUs, want, min } = request;
-    const [, , granted, retryUs, resetUs, remaining] = await this.call(
-      TAKE,
-      key,
-      [emissionUs, toleranceUs, want, min],
-      remainingMs,
-    );
-    return {
-      granted: Number(granted),
-      retryAfterMs: Number(retryUs) / US_PER_MS,
-      resetMs: Number(resetUs) / US_PER_MS,
-      remaining: Number(remaining),
-    };
+  take(key: StateKey, request: TakeRequest, remainingMs?: number): Promise<TakeAnswer> {
+    return this.takes.take(this.nameOf(key), request, remainingMs);
   }
 
   async close(): Promise<void> {
@@ -228,18 +220,27 @@ export class RedisState implements SharedState {
     };
   }
 
-  private call(
-    script: Script,
-    key: StateKey,
+  private call(script: Script, key: StateKey, args: readonly ScriptArgument[]): Promise<ScriptReply> {
+    return this.guard.run(undefined, (giveUpAt) => this.perform(script, this.nameOf(key), args, giveUpAt));
+  }
+
+  /** `undefined` where a cluster keeps them on several nodes: it has refused, and is as well as ever. */
+  private async takeAll(
+    names: readonly string[],
     args: readonly ScriptArgument[],
-    remainingMs?: number,
-  ): Promise<ScriptReply> {
-    return this.guard.run(remainingMs, (giveUpAt) => this.perform(script, key, args, giveUpAt));
+    giveUpAt: number,
+  ): Promise<ScriptReply | undefined> {
+    try {
+      return await this.perform(TAKE, names, args, giveUpAt);
+    } catch (error) {
+      if (names.length > 1 && String(propertyOf(error, 'message')).startsWith('CROSSSLOT')) return undefined;
+      throw error;
+    }
   }
 
   private async perform(
     script: Script,
-    key: StateKey,
+    names: string | readonly string[],
     args: readonly ScriptArgument[],
     giveUpAt: number,
   ): Promise<ScriptReply> {
@@ -248,10 +249,9 @@ export class RedisState implements SharedState {
       await this.ask(CLOCK, NO_SUBJECT);
       if (clock.now() >= giveUpAt) throw new StoreUnavailableError('Nobody waits for the answer any more.');
     }
-    const name = this.nameOf(key);
     const operation = `${this.operationPrefix}${++this.operations}`;
     const sentAt = clock.now();
-    const reply = await this.driver.run(script, name, [serverClock.at(giveUpAt), operation, ...args]);
+    const reply = await this.driver.run(script, names, [serverClock.at(giveUpAt), operation, ...args]);
     serverClock.note(Number(reply[0]), sentAt, clock.now());
     if (reply[1] === 'late') throw new StoreLateError('The shared store got the request too late.');
     return reply;

@@ -1,6 +1,7 @@
+import { US_PER_MS } from '../../core/duration.js';
+
 /** For how long an estimate is good; clocks drift apart. */
 const GOOD_FOR_MS = 10_000;
-const US_PER_MS = 1_000;
 
 /**
  * What time it is at the server, from its answers: one that says `serverUs` was read between the request and the answer,
