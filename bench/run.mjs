@@ -46,13 +46,13 @@ for (const file of ['calls', 'outage', 'queue', 'rate-limit', 'context', 'redis'
 if (wanted.length === 0 || wanted.includes('bytes')) {
   const { weigh } = await import('./memory.bench.mjs');
   console.error('weighing');
-  for (const row of await weigh()) sections.push(weightTable(row));
+  for (const row of weigh()) sections.push(weightTable(row));
 }
 
 if (wanted.length === 0 || wanted.includes('idle')) {
   const { idle } = await import('./idle.bench.mjs');
   console.error('idling');
-  for (const row of await idle()) sections.push(weightTable(row));
+  for (const row of idle()) sections.push(weightTable(row));
 }
 
 if (wanted.length === 0 || wanted.includes('stopped')) {

@@ -29,3 +29,8 @@ export interface Clock {
 
 /** Random numbers in [0, 1), like `Math.random`. Injected, so that tests can fix it. */
 export type RandomSource = () => number;
+
+/** Somewhere between a `share` less and a `share` more than `ms`. */
+export function jittered(ms: number, share: number, random: RandomSource): number {
+  return ms * (1 - share + 2 * share * random());
+}

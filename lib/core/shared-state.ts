@@ -1,5 +1,8 @@
 import type { OnceBegin } from './once-store.js';
 
+/** What one value may take in a shared store. */
+export const MAX_VALUE_BYTES = 64 * 1024;
+
 /**
  * What a piece of shared state is about; together with the application's name it becomes a key. The subject (a user, a
  * tenant) is hashed on its way, so that a store never sees it.
@@ -9,6 +12,11 @@ export interface StateKey {
   readonly policy: string;
   /** Which of a policy's keyed states; `''` where there is only one. */
   readonly subject: string;
+}
+
+/** What {@link StateKey.subject} is where a policy may have keys: one of its own for each, even where it is empty. */
+export function subjectOf(key: string | undefined): string {
+  return key === undefined ? '' : `key ${key}`;
 }
 
 /** Units that are asked of a rate limit, in GCRA's terms. */

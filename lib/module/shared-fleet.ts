@@ -33,7 +33,6 @@ export class SharedFleet implements Fleet {
   private beats = 0;
   private readonly leaving: (() => Promise<void>)[] = [];
   private isOver = false;
-
   private lostAt = 0;
 
   constructor(

@@ -1,8 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
+import { freePort } from '../free-port.js';
 
 const run = promisify(execFile);
 
@@ -14,14 +13,6 @@ interface Seen {
   readonly connection: Readonly<Record<string, number>>;
   readonly ready: readonly { readonly status: number | string; readonly sentAfterMs: number }[];
   readonly live: readonly (number | string)[];
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** The sample application as npm start runs it: installs, builds what is stale, runs. */

@@ -44,4 +44,41 @@ describe('instances that share state', () => {
     for (const fleet of fleets) await fleet.stop();
     expect(clock.pending).toBe(0);
   });
+
+  it('SS-09 numbers are told at the start and when they change, not for each key', async () => {
+    const clock = new ManualClock();
+    const said: string[] = [];
+    const fleet = {
+      size: 2,
+      state: new MemoryState(new MemoryWorld(clock)),
+      declare: (kind: string, policy: string, numbers: string) => said.push(`${kind} ${policy}: ${numbers}`),
+    };
+    const key = () => undefined;
+    const reads = new BulkheadPolicy('reads', { maxConcurrent: 2, key, shared: true }, { clock, fleet });
+    const payments = new CircuitBreakerPolicy(
+      'payments',
+      { failureThreshold: 5, key, shared: true },
+      { clock, fleet },
+    );
+    const atStart = said.splice(0);
+    for (const name of ['alice', 'bob', '']) {
+      await reads.execute(async () => name, { key: name });
+      await payments.execute(async () => name, { key: name });
+    }
+    const forKeys = said.splice(0);
+    reads.update({ maxConcurrent: 7 });
+    payments.update({ failureThreshold: 9 });
+    const byUpdate = said.splice(0);
+    reads.update({ shared: false });
+    payments.update({ shared: false });
+
+    expect(atStart).toEqual(['bulkhead reads: 2 at once', `circuitBreaker payments: ${numbersOf(5)}`]);
+    expect(forKeys).toEqual([]);
+    expect(byUpdate).toEqual(['bulkhead reads: 7 at once', `circuitBreaker payments: ${numbersOf(9)}`]);
+    expect(said).toEqual([]);
+  });
 });
+
+function numbersOf(failureThreshold: number): string {
+  return new CircuitBreakerPolicy('payments', { failureThreshold }).describe();
+}

@@ -7,8 +7,8 @@ import type { PolicyEventOf } from './event-catalogue.js';
 const ALARMING: ReadonlySet<string> = new Set(['open', 'forced-open', 'disabled', 'meter-only']);
 
 /**
- * Writes state changes of circuit breakers and of the shared store to Nest's log, each once, and never a rejection: that would be a line per
- * call. The drain writes its own.
+ * Writes state changes of circuit breakers and of the shared store to Nest's log, each once, and never a rejection: that
+ * would be a line per call. The drain writes its own.
  */
 export function logTransitions(events: EventHub): () => void {
   const logger = new Logger('Resilience');

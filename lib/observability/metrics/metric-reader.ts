@@ -2,6 +2,7 @@ import { DURATION_BOUNDS, type CallDurationStats } from '../../core/call-duratio
 import type { EventSelection, PolicyEvent } from '../../core/events.js';
 import type { DrainPhase } from '../../draining/index.js';
 import { NAMED_KINDS, POLICY_KINDS, type NamedKind } from '../../module/policy-kinds.js';
+import type { SharedStateStats } from '../../module/shared-fleet.js';
 import type { ResilienceService, ResilienceStats } from '../../module/resilience.service.js';
 import { METRIC_FAMILIES, type MetricFamily } from './metric-families.js';
 import { RisingTotals } from './rising-totals.js';
@@ -95,26 +96,21 @@ export class MetricReader {
   }
 
   storeState(): Reading[] {
-    const { sharedState } = this.stats();
-    if (sharedState === undefined) return [];
-    const state = sharedState.lost ? 'lost' : 'available';
-    return STORE_STATES.map((each) => ({ labels: { state: each }, value: each === state ? 1 : 0 }));
+    return this.ofStore(({ lost }) =>
+      STORE_STATES.map((state) => ({ labels: { state }, value: lost === (state === 'lost') ? 1 : 0 })),
+    );
   }
 
   storeFailures(): Reading[] {
-    const { sharedState } = this.stats();
-    return sharedState === undefined ? [] : [{ labels: {}, value: sharedState.failures }];
+    return this.ofStore(({ failures }) => [{ labels: {}, value: failures }]);
   }
 
   storeCalls(): TotalReading[] {
-    const { sharedState } = this.stats();
-    if (sharedState === undefined) return [];
-    return [{ labels: {}, count: sharedState.calls, sum: sharedState.totalMs / 1_000 }];
+    return this.ofStore(({ calls, totalMs }) => [{ labels: {}, count: calls, sum: totalMs / 1_000 }]);
   }
 
   instances(): Reading[] {
-    const { sharedState } = this.stats();
-    return sharedState === undefined ? [] : [{ labels: {}, value: sharedState.instances }];
+    return this.ofStore(({ instances }) => [{ labels: {}, value: instances }]);
   }
 
   durations(): DurationReading[] {
@@ -126,6 +122,12 @@ export class MetricReader {
         upTo: DURATION_BOUNDS.map((seconds) => ({ seconds, count: upToSeconds[seconds] as number })),
       })),
     );
+  }
+
+  /** Nothing where there is no shared store. */
+  private ofStore<R>(read: (store: SharedStateStats) => R[]): R[] {
+    const { sharedState } = this.stats();
+    return sharedState === undefined ? [] : read(sharedState);
   }
 
   private read(family: MetricFamily) {

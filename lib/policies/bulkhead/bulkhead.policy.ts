@@ -14,6 +14,7 @@ import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
 import { PermitWait } from '../../core/permit-wait.js';
 import type { Guard, Policy } from '../../core/policy.js';
+import { subjectOf } from '../../core/shared-state.js';
 import { describeValue, either } from '../../core/option-form.js';
 import {
   PRIORITIES,
@@ -96,6 +97,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     this.clock = clockOf(environment);
     if (environment?.fleet !== undefined) this.context = new AsyncResource('ResiliencePermits');
     this.slots = new Slots(this.settings, this.clock, this);
+    this.declareNumbers();
     environment?.fleet?.onLeave?.(() => this.leave());
   }
 
@@ -165,6 +167,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     const merged = { ...this.options, ...options };
     this.settings = bulkheadSettings(merged, `bulkhead "${this.name}"`);
     this.options = merged;
+    this.declareNumbers();
     this.slots.configure(this.settings);
     for (const slots of this.keyed.values()) slots.configure(this.settings);
   }
@@ -240,10 +243,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
     const { settings, clock, environment, context } = this;
     const fleet = environment?.fleet;
     if (settings.leaseMs === undefined || fleet === undefined || context === undefined) return undefined;
-    fleet.declare?.(this.kind, this.name, `${settings.maxConcurrent} at once`);
-    // A key of its own, even where it is empty.
-    const subject = slots.key === undefined ? '' : `key ${slots.key}`;
-    const key = { kind: this.kind, policy: this.name, subject };
+    const key = { kind: this.kind, policy: this.name, subject: subjectOf(slots.key) };
     const around = { fleet, clock, random: randomOf(environment), context };
     const permits = new BorrowedPermits(key, settings, slots, around);
     if (this.hasLeft) void permits.leave();
@@ -252,6 +252,12 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
 
   private get isShared(): boolean {
     return this.settings.leaseMs !== undefined && this.environment?.fleet !== undefined;
+  }
+
+  /** Instances tell each other what they go by. */
+  private declareNumbers(): void {
+    if (this.isShared)
+      this.environment?.fleet?.declare?.(this.kind, this.name, `${this.settings.maxConcurrent} at once`);
   }
 
   private sharedStats(): BulkheadStats['shared'] {

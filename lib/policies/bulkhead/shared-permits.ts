@@ -1,6 +1,6 @@
 import type { AsyncResource } from 'node:async_hooks';
 import { runInContext } from '../../core/async-context.js';
-import type { Clock, RandomSource } from '../../core/clock.js';
+import { jittered, type Clock, type RandomSource } from '../../core/clock.js';
 import type { Fleet, StateKey } from '../../core/shared-state.js';
 import { TimerEntry } from '../../core/timer-entry.js';
 
@@ -216,7 +216,7 @@ export class BorrowedPermits extends TimerEntry {
         }
         // The store has forgotten what it had lent, or remembers more than is known here: a renewal settles it.
         if (ofAll < this.held || this.isUncertain) this.renewAt = now;
-        if (granted < want) this.askAt = now + this.jittered(DENIED_MS);
+        if (granted < want) this.askAt = now + jittered(DENIED_MS, JITTER, this.around.random);
       },
     );
   }
@@ -275,7 +275,7 @@ export class BorrowedPermits extends TimerEntry {
 
   private failed(): void {
     const now = this.around.clock.now();
-    const again = now + this.jittered(RETRY_MS);
+    const again = now + jittered(RETRY_MS, JITTER, this.around.random);
     this.lost = true;
     this.askAt = this.renewAt = again;
     // A renewal of nothing leaves nothing behind.
@@ -299,9 +299,5 @@ export class BorrowedPermits extends TimerEntry {
 
   private noteIdle(): void {
     this.leastIdle = Math.min(this.leastIdle, this.held - this.borrower.running);
-  }
-
-  private jittered(ms: number): number {
-    return ms * (1 - JITTER + 2 * JITTER * this.around.random());
   }
 }

@@ -14,6 +14,7 @@ import { attemptFrame } from '../../core/attempt-frame.js';
 import { execute } from '../../core/execute.js';
 import type { PermitWait } from '../../core/permit-wait.js';
 import type { Guard, Policy } from '../../core/policy.js';
+import { subjectOf } from '../../core/shared-state.js';
 import { classify } from './classification.js';
 import { Circuit, type Admission, type CircuitObserver, type SharedCircuitStats } from './circuit.js';
 import type { CircuitState } from './circuit-state.js';
@@ -116,6 +117,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     this.settings = circuitBreakerSettings(options, `circuit breaker "${name}"`);
     this.clock = clockOf(environment);
     this.circuit = this.createCircuit(undefined, this.settings.initialState);
+    this.declareNumbers();
     environment?.fleet?.onLeave?.(async () => this.stopSharing());
     if (this.settings.key !== undefined) this.keyed = this.createKeyed();
   }
@@ -197,6 +199,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
       this.share(circuit);
     };
     configure(this.circuit);
+    this.declareNumbers();
     this.keyed?.configure(this.settings.maxKeys, configure);
     if (this.settings.key !== undefined) this.keyed ??= this.createKeyed();
   }
@@ -367,12 +370,17 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     circuit.guide?.stop();
     const fleet = environment?.fleet;
     if (settings.shared === undefined || fleet === undefined || this.hasLeft) return;
-    fleet.declare?.(this.kind, this.name, this.describe());
-    const key = { kind: this.kind, policy: this.name, subject: circuit.key ?? '' };
+    const key = { kind: this.kind, policy: this.name, subject: subjectOf(circuit.key) };
     new SharedCircuit(circuit, settings.shared, fleet, key, this.clock, randomOf(environment), {
       settings: () => this.settings,
       refusal: (refused) => this.refusal(refused),
     });
+  }
+
+  /** Instances tell each other what they go by. */
+  private declareNumbers(): void {
+    if (this.settings.shared !== undefined)
+      this.environment?.fleet?.declare?.(this.kind, this.name, this.describe());
   }
 
   private stopSharing(): void {

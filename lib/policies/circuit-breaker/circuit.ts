@@ -59,7 +59,7 @@ export interface CircuitGuide {
   enter(call: Call): Admission | PermitWait<Admission>;
   /** A permit has come back. `flags` is `undefined` where the call counted as nothing. */
   settled(admission: Admission, flags: number | undefined): void;
-  changed(from: CircuitState, to: CircuitState): void;
+  changed(to: CircuitState): void;
   /** An operator closed this circuit: all of them close. */
   closeForAll(): void;
   stats(): SharedCircuitStats;
@@ -353,7 +353,7 @@ export class Circuit {
       this.window.clear();
       this.guided = false;
     }
-    this.guide?.changed(from, to);
+    this.guide?.changed(to);
     this.observer.changed(this, from, to, reason);
   }
 }

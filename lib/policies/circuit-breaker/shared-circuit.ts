@@ -1,5 +1,5 @@
 import type { Call } from '../../core/call.js';
-import type { Clock, RandomSource } from '../../core/clock.js';
+import { jittered, type Clock, type RandomSource } from '../../core/clock.js';
 import { PermitWait } from '../../core/permit-wait.js';
 import type {
   CircuitProbeResult,
@@ -29,6 +29,9 @@ const RAMP_PERCENT = [10, 25, 50];
 const RAMP_STEP_MS = 1_000;
 
 const MANUAL: ReadonlySet<CircuitState> = new Set(['forced-open', 'disabled', 'meter-only']);
+
+/** A probe of all; or that all are out, or that the store is lost. */
+type ProbeAnswer = Admission['fleetProbe'] | 'full' | 'alone';
 
 /** What a shared circuit needs of its policy. */
 export interface SharedCircuitOwner {
@@ -107,7 +110,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     void this.sync();
   }
 
-  changed(_from: CircuitState, to: CircuitState): void {
+  changed(to: CircuitState): void {
     if (this.following) return;
     if (to === 'half-open') {
       // Where it is open for all, its probes are theirs, whoever opened it.
@@ -142,7 +145,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   }
 
   /** Asks for one of the probes of all. Never rejects. */
-  async probe(): Promise<Admission['fleetProbe'] | 'full' | 'alone'> {
+  async probe(): Promise<ProbeAnswer> {
     const settings = this.owner.settings();
     const { version } = this;
     const probe = `${this.random().toString(36).slice(2)}:${++this.probes}`;
@@ -151,7 +154,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
         version,
         probe,
         limit: settings.halfOpenMaxCalls,
-        results: settings.rateMode ? settings.probeLimit : 0,
+        results: resultsOf(settings),
         ttlMs: settings.halfOpenMaxDurationMs(this.openings),
       });
       this.hear(view);
@@ -163,7 +166,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   }
 
   /** The store has answered a call that waits: lets it in, or says why not. */
-  admit(answer: Admission['fleetProbe'] | 'full' | 'alone'): Admission | undefined {
+  admit(answer: ProbeAnswer): Admission | undefined {
     const { circuit } = this;
     if (circuit.refuses() || (answer === 'full' && circuit.isGuidedHalfOpen)) {
       this.giveBack(answer);
@@ -176,7 +179,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   }
 
   /** Nobody uses the permit that came. */
-  giveBack(answer: Admission['fleetProbe'] | 'full' | 'alone'): void {
+  giveBack(answer: ProbeAnswer): void {
     if (typeof answer === 'object') void this.settle(answer.probe, answer.version, undefined);
   }
 
@@ -193,7 +196,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
       probe,
       outcome,
       successThreshold: settings.successThreshold,
-      results: settings.rateMode ? settings.probeLimit : 0,
+      results: resultsOf(settings),
       failureRatePercent: settings.failureRatePercent,
       slowCallRatePercent: settings.slowCallRatePercent,
       scope: this.scope,
@@ -338,8 +341,13 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     if (this.isOver) return;
     const isQuiet = this.key.subject !== '' && now - this.usedAt >= QUIET_MS;
     if (isQuiet && this.circuit.state === 'closed') return;
-    this.clock.arm(this, now + SYNC_MS * (1 + SYNC_JITTER * (2 * this.random() - 1)));
+    this.clock.arm(this, now + jittered(SYNC_MS, SYNC_JITTER, this.random));
   }
+}
+
+/** How many probes decide by their rate; 0 where the first failure does. */
+function resultsOf({ rateMode, probeLimit }: CircuitSettings): number {
+  return rateMode ? probeLimit : 0;
 }
 
 /** A call that waits for the store's word on a probe. */

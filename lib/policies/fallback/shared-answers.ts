@@ -1,7 +1,5 @@
-import type { Fleet, StateKey } from '../../core/shared-state.js';
+import { MAX_VALUE_BYTES, type Fleet, type StateKey } from '../../core/shared-state.js';
 
-/** What one answer may take in the store. */
-const MAX_BYTES = 64 * 1024;
 /** `undefined` is an answer, and no JSON. */
 const UNDEFINED = '';
 
@@ -35,6 +33,6 @@ function encode(value: unknown): string {
   const text = JSON.stringify(value) as string | undefined;
   if (text === undefined) throw new TypeError(`A ${typeof value} cannot be shared: it is no JSON.`);
   const bytes = Buffer.byteLength(text);
-  if (bytes <= MAX_BYTES) return text;
-  throw new RangeError(`An answer of ${bytes} bytes is not shared; ${MAX_BYTES} are the most.`);
+  if (bytes <= MAX_VALUE_BYTES) return text;
+  throw new RangeError(`An answer of ${bytes} bytes is not shared; ${MAX_VALUE_BYTES} are the most.`);
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import { IdempotencyConflictError, IdempotencyUnavailableError } from '../../core/errors.js';
 import type { OnceBegin, OnceOutcome, OnceStore } from '../../core/once-store.js';
-import type { Fleet, StateKey } from '../../core/shared-state.js';
+import { MAX_VALUE_BYTES, type Fleet, type StateKey } from '../../core/shared-state.js';
 
 /** Turns results into text for a shared store, and back. @publicApi */
 export interface OutcomeCodec {
@@ -14,8 +14,6 @@ const JSON_CODEC: OutcomeCodec = {
   decode: (text) => (text === '' ? undefined : (JSON.parse(text) as unknown)),
 };
 
-/** What one outcome may take in the store. */
-const MAX_BYTES = 64 * 1024;
 const RETRIES_BEHIND = 4;
 const FIRST_RETRY_MS = 250;
 
@@ -80,7 +78,7 @@ export class SharedOnceStore implements OnceStore {
 
   private encode({ ok, value }: OnceOutcome): string {
     const text = ok ? OK + this.codec.encode(value) : THROWN + JSON.stringify(describeError(value));
-    return Buffer.byteLength(text) > MAX_BYTES ? TOO_LARGE : text;
+    return Buffer.byteLength(text) > MAX_VALUE_BYTES ? TOO_LARGE : text;
   }
 
   private decode(text: string): OnceOutcome {

@@ -233,9 +233,11 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     this.settings = settings;
     this.algorithm = settings.createAlgorithm();
     const before = this.states;
+    const wasShared = this.shared !== undefined;
     this.states = this.createStates();
     this.shared = this.createShared();
-    if (previous.stateShape === settings.stateShape) this.states.adopt(before, this.clock.now());
+    const staysHere = wasShared === (this.shared !== undefined);
+    if (staysHere && previous.stateShape === settings.stateShape) this.states.adopt(before, this.clock.now());
     else this.epoch++;
     for (const line of this.lines.values()) line.serve();
   }

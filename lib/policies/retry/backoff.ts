@@ -1,4 +1,4 @@
-import type { RandomSource } from '../../core/clock.js';
+import { jittered, type RandomSource } from '../../core/clock.js';
 import { parseDuration, type Duration } from '../../core/duration.js';
 
 /** How delays grow from one retry to the next. @publicApi */
@@ -58,8 +58,7 @@ export function backoffDelay(
     case 'equal':
       return (Math.min(grown, maxDelayMs) / 2) * (1 + random());
     default: {
-      const base = Math.min(grown, maxDelayMs / (1 + jitter));
-      return base * (1 - jitter + 2 * jitter * random());
+      return jittered(Math.min(grown, maxDelayMs / (1 + jitter)), jitter, random);
     }
   }
 }

@@ -238,7 +238,7 @@ class ShareMeter implements BudgetMeter {
   get allowed(): number {
     const { percent, minPerSecond, windowMs } = this.settings;
     const floor = (minPerSecond * windowMs) / 1000;
-    return (this.calls * percent) / 100 + (this.fleet === undefined ? floor : floor / this.fleet.size);
+    return (this.calls * percent) / 100 + floor / (this.fleet?.size ?? 1);
   }
 
   deposit(now: number): void {

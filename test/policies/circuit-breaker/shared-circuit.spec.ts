@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { Call } from '../../../lib/core/call.js';
 import { CircuitOpenError } from '../../../lib/core/errors.js';
 import { EventHub, type PolicyEvent } from '../../../lib/core/events.js';
-import type { SharedState, StateKey } from '../../../lib/core/shared-state.js';
+import { subjectOf, type SharedState, type StateKey } from '../../../lib/core/shared-state.js';
 import {
   CircuitBreakerPolicy,
   type CircuitBreakerOptions,
@@ -409,7 +409,7 @@ describe('a circuit that instances share', () => {
     await clock.advance(600);
     expect(all[1].breaker.stats().keys?.notClosed).toEqual({ a: 'open' });
     all[0].onAsk = (subject) => {
-      if (subject !== 'a') return;
+      if (subject !== subjectOf('a')) return;
       all[0].onAsk = undefined;
       // While it waits for the answer.
       queueMicrotask(() => all[0].breaker.reset());

@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
+import { Call } from '../../../lib/core/call.js';
+import type { PermitWait } from '../../../lib/core/permit-wait.js';
 import { RateLimitPolicy, type RateLimitOptions } from '../../../lib/policies/rate-limit/index.js';
 import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
 import { ManualClock } from '../../../lib/testing/index.js';
@@ -42,6 +44,16 @@ describe('a leased limit', () => {
 });
 
 describe('an exact limit', () => {
+  it('PL-08 what was taken while it was shared is not given back to the limit of this instance alone', async () => {
+    const { limit } = setUp({ capacity: 2, refillPerSecond: 0.001, shared: true });
+    const call = new Call(() => undefined, undefined, []);
+    const taken = await (limit.enter(call, 0) as PermitWait<Parameters<typeof limit.cancel>[0]>).asPromise();
+    limit.update({ shared: false });
+    limit.decide();
+    limit.cancel(taken);
+    expect(limit.decide()).toMatchObject({ allowed: true, remaining: 0 });
+  });
+
   it('SS-01 asks once for all calls of a turn, and answers them in their order', async () => {
     const { clock, limit, wants } = setUp({ capacity: 3, refillPerSecond: 1, shared: true });
     const decisions = await Promise.all([1, 2, 3, 4, 5].map(() => limit.acquire('alice')));
