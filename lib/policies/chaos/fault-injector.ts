@@ -80,11 +80,7 @@ export class FaultInjector {
     const { blastRadius = DEFAULT_RADIUS, approvedBy } = options;
     return [
       ...chaosProblems(chaosOf(options), where, this.environment),
-      ...unknown.map(({ target }) => ({
-        where,
-        option: 'target',
-        message: unknownTarget(target, this.names()),
-      })),
+      ...unknown.map((matcher) => ({ where, option: 'target', message: this.nothingAt(matcher) })),
       ...radiusProblems(blastRadius, approvedBy, { ...reachOf(options), targets: pipelines.length }, where),
     ];
   }
@@ -160,6 +156,13 @@ export class FaultInjector {
       return [];
     if (rateOf(options) !== 100) return [];
     return [...this.breakers()].filter((breaker) => matchers.some((matcher) => matcher.meansPolicy(breaker)));
+  }
+
+  /** Why a target hits nothing. */
+  private nothingAt(matcher: TargetMatcher): string {
+    const alone = [...this.breakers()].find((breaker) => matcher.meansPolicy(breaker));
+    if (alone === undefined) return unknownTarget(matcher.target, this.names());
+    return `Circuit breaker ${JSON.stringify(alone.name)} stands in no pipeline: only "circuit-open" at every call reaches it.`;
   }
 
   private names(): string[] {

@@ -107,6 +107,17 @@ describe('FaultInjector', () => {
     expect(fault.targets).toEqual(['Payments.charge', 'Shop.search']);
   });
 
+  it('CH-02 a circuit in no pipeline is beyond other faults, and the error says so', () => {
+    const { injector } = setUp();
+
+    expect(() => injector.start({ target: 'lonely', fault: 'service-unavailable' })).toThrow(
+      'Circuit breaker "lonely" stands in no pipeline: only "circuit-open" at every call reaches it.',
+    );
+    expect(() => injector.start({ target: 'lonely', fault: 'circuit-open', every: 2 })).toThrow(
+      'no pipeline',
+    );
+  });
+
   it.each(['disable', 'meterOnly', 'forceOpen'] as const)(
     'CH-02 a circuit that was told to %s is told so again, with the same reason',
     (decide) => {
