@@ -174,7 +174,7 @@ class Run implements AbortListener, PermitListener {
         outcome = thrown;
       }
     }
-    return this.concluded(false, outcome);
+    return this.concluded(false, outcome, false);
   }
 
   private runInside(): unknown {
@@ -247,12 +247,12 @@ class Run implements AbortListener, PermitListener {
         thrown ??= { error };
       }
     }
-    if (thrown === undefined) return this.concluded(ok, result);
+    if (thrown === undefined) return this.concluded(ok, result, true);
     if (call !== this.outer) call.detach();
     return this.finish(false, thrown.error);
   }
 
-  private concluded(ok: boolean, result: unknown): unknown {
+  private concluded(ok: boolean, result: unknown, ran: boolean): unknown {
     const { frame, call } = this;
     if (call !== this.outer) call.detach();
     const { repeater } = frame;
@@ -265,28 +265,32 @@ class Run implements AbortListener, PermitListener {
         return this.finish(false, error);
       }
     }
-    return again ? this.repeat(repeater, ok, result) : this.finish(ok, result);
+    return again ? this.repeat(repeater, ok, result, ran) : this.finish(ok, result);
   }
 
-  private repeat(repeater: Repeater, ok: boolean, result: unknown): unknown {
+  private repeat(repeater: Repeater, ok: boolean, result: unknown, ran: boolean): unknown {
     // The first attempt's own timer has ended a call that it had borrowed.
     if (this.call === this.outer && this.frame.nested && this.outer.abortKind !== undefined) {
       this.outer = this.outer.renew();
     }
     const { outer } = this;
     const repetition = this.needRepetition();
+    if (ran && !ok) repetition.failure = { error: result };
     let delayMs: number | undefined;
     try {
       delayMs = repeater.delayAfter(outer, repetition, ok, result);
     } catch (error) {
       return this.finish(false, error);
     }
-    if (delayMs === undefined) return this.finish(ok, result, false);
+    // A refusal is what the caller sees only where there is no error of the method to show.
+    const { failure } = repetition;
+    const last = ran || failure === undefined || outer.abortKind !== undefined ? result : failure.error;
+    if (delayMs === undefined) return this.finish(ok, last, false);
     repetition.retries++;
     repetition.delayMs = delayMs;
     outer.attempt = repetition.retries + 1;
     const promise = this.keepOwnPromise();
-    const again = () => runInContext(this.context, () => this.again(repeater, repetition, ok, result));
+    const again = () => runInContext(this.context, () => this.again(repeater, repetition, ok, last));
     if (delayMs > 0) this.sleep(delayMs, again);
     // In a turn of its own, so that a million immediate retries do not nest.
     else queueMicrotask(again);
@@ -295,7 +299,13 @@ class Run implements AbortListener, PermitListener {
 
   /** Made when it is first needed, and before `startedAt` is no longer when the call began. */
   private needRepetition(): Repetition {
-    return (this.repetition ??= { begunAt: this.startedAt, mark: this.mark, retries: 0, delayMs: 0 });
+    return (this.repetition ??= {
+      begunAt: this.startedAt,
+      mark: this.mark,
+      retries: 0,
+      delayMs: 0,
+      failure: undefined,
+    });
   }
 
   /** The delay is over. */

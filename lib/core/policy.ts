@@ -72,6 +72,8 @@ export interface Repetition {
   retries: number;
   /** The last delay. */
   delayMs: number;
+  /** How the last attempt failed that was not refused. */
+  failure: { readonly error: unknown } | undefined;
 }
 
 /** Decides whether an attempt is followed by another. It lives in the frame of the guards right inside it. */

@@ -38,7 +38,8 @@ const REFUSALS = sharedState('budget-refusals', () => ({ count: 0, byError: new 
 
 /**
  * Tries again what may succeed the next time: up to `maxRetries` more attempts, with a delay that grows and is jittered,
- * within a budget that keeps retries a small share of all calls. The caller sees the last error of the method itself.
+ * within a budget that keeps retries a small share of all calls. The caller sees the last error of the method itself, a
+ * refusal of another policy only where it never ran.
  *
  * @example
  * const retry = new RetryPolicy('inventory', { maxRetries: 3, baseDelay: '100ms' });
@@ -194,7 +195,7 @@ export class RetryPolicy implements Policy, Repeater {
     const growth = typeof settings.backoff === 'function' ? 'custom' : settings.backoff;
     const budget = this.budget === undefined ? 'no budget' : `budget ${this.budget.describe()}`;
     const delays = `${growth} from ${formatDuration(settings.baseDelayMs)} to ${formatDuration(settings.maxDelayMs)}`;
-    return `up to ${settings.maxRetries} retries, ${delays}, ${budget}`;
+    return `up to ${settings.maxRetries} ${settings.maxRetries === 1 ? 'retry' : 'retries'}, ${delays}, ${budget}`;
   }
 
   /** How long to wait before the next attempt; `undefined` where the other side wants it later than we would. */

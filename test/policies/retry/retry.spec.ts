@@ -13,6 +13,7 @@ import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
+import { RateLimitPolicy } from '../../../lib/policies/rate-limit/index.js';
 import { FINAL_ERRORS, RetryPolicy, type RetryOptions } from '../../../lib/policies/retry/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { loadOf } from '../../models/runs.js';
@@ -316,6 +317,13 @@ describe('RetryPolicy', () => {
     expect(startedAt).toEqual([6_000]);
   });
 
+  it.each([
+    [1, 'up to 1 retry, '],
+    [2, 'up to 2 retries, '],
+  ])('says what it is set to do, with %j retries', (maxRetries, text) => {
+    expect(new RetryPolicy('inventory', { maxRetries }).describe()).toContain(text);
+  });
+
   it('RT-10 exhausted on errors the caller sees the last error, untouched', async () => {
     const { clock, retry, doing } = setUp({ maxRetries: 1 });
     const last = Object.freeze(new Error('second'));
@@ -330,6 +338,57 @@ describe('RetryPolicy', () => {
     expect(await outcomeOf(clock, retry.execute(doing(...results.map((result) => () => result))))).toBe(
       'third',
     );
+  });
+
+  it('RT-10 where a later attempt is refused the caller sees the last error of the method', async () => {
+    const { clock, retry, doing, startedAt } = setUp({ maxRetries: 3 });
+    const breaker = new CircuitBreakerPolicy(
+      'inventory',
+      { failureThreshold: 2, openDuration: '1d' },
+      { clock },
+    );
+    const pipeline = new Pipeline('inventory', [retry, breaker], clock);
+    const last = Object.freeze(new Error('second'));
+
+    expect(await outcomeOf(clock, pipeline.execute(doing(fail, failWith(last))))).toBe(last);
+    expect(startedAt).toHaveLength(2);
+    // The method does not run at all.
+    expect(await outcomeOf(clock, pipeline.execute(doing(fail)))).toBeInstanceOf(CircuitOpenError);
+    expect(retry.stats()).toMatchObject({ failedWithRetry: 1, failedWithoutRetry: 1 });
+  });
+
+  it('RT-10 so it does where a refusal was waited for in vain, and whatever was thrown', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 5, maxElapsed: '3s', retryOn: () => true });
+    const limit = new RateLimitPolicy('inventory', { capacity: 2, refillPerSecond: 0.25 }, { clock });
+    const pipeline = new Pipeline('inventory', [retry, limit], clock);
+
+    expect(await outcomeOf(clock, pipeline.execute(doing(fail, failWith(undefined))))).toBeUndefined();
+  });
+
+  it('RT-10 a refusal is what the caller sees after a result that was let go', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 3, retryOnResult: () => true });
+    const limit = new RateLimitPolicy('inventory', { capacity: 1, refillPerSecond: 0 }, { clock });
+    const pipeline = new Pipeline('inventory', [retry, limit], clock);
+
+    expect(await outcomeOf(clock, pipeline.execute(doing(succeed)))).toBeInstanceOf(RateLimitExceededError);
+  });
+
+  it('RT-10 who gives up sees that, whatever was before', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 3 });
+    const slots = new BulkheadPolicy('inventory', { maxConcurrent: 1, maxQueue: 1 }, { clock });
+    const pipeline = new Pipeline('inventory', [retry, slots], clock);
+    const giving = new AbortController();
+    const busy = deferred();
+    const call = pipeline.execute(doing(fail), { signal: giving.signal });
+    await clock.advance(0);
+    // The only slot goes to somebody else before the second attempt, which then waits.
+    void slots.execute(() => busy.promise);
+    await clock.advance(1_000);
+    expect(slots.stats()).toMatchObject({ activeCalls: 1, queuedCalls: 1 });
+    giving.abort(new Error('gone'));
+
+    expect(await outcomeOf(clock, call)).toMatchObject({ message: 'gone' });
+    busy.resolve(undefined);
   });
 
   it.each([new CircuitOpenError(''), new BulkheadFullError(''), new DrainingError('')])(
