@@ -11,7 +11,7 @@ interface MatcherResult {
  *
  * @example
  * declare module 'expect' { interface Matchers<R> extends ResilienceMatchers<R> {} } // Jest
- * declare module 'vitest' { interface Assertion<T = any> extends ResilienceMatchers<T> {} } // Vitest
+ * declare module 'vitest' { interface Matchers<T = any> extends ResilienceMatchers {} } // Vitest
  *
  * @publicApi
  */
