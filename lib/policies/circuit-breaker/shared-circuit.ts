@@ -106,6 +106,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
 
   closeForAll(): void {
     this.closing = CLOSE_TRIES;
+    this.tripped = false;
     this.rampFrom = Number.NEGATIVE_INFINITY;
     void this.sync();
   }
@@ -157,7 +158,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
         results: resultsOf(settings),
         ttlMs: settings.halfOpenMaxDurationMs(this.openings),
       });
-      this.hear(view);
+      this.hear(view, version);
       return view.granted ? { probe, version } : 'full';
     } catch {
       this.lose();
@@ -204,7 +205,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
       openMs: settings.openDuration(this.openings + 1),
     };
     try {
-      this.hear(await this.fleet.state.circuit.settle(this.key, result));
+      this.hear(await this.fleet.state.circuit.settle(this.key, result), version);
     } catch {
       this.lose();
       return;
@@ -235,12 +236,12 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   }
 
   private async speak(): Promise<void> {
-    const { closing } = this;
+    const { closing, version } = this;
     try {
       const view = await this.fleet.state.circuit.sync(this.key, this.report());
       if (closing > 0) this.closing = view.open ? closing - 1 : 0;
       if (this.closing > 0) this.syncAgain = true;
-      this.hear(view);
+      this.hear(view, version);
     } catch {
       this.lose();
     }
@@ -265,11 +266,12 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     };
   }
 
-  private hear(view: CircuitView): void {
-    // An answer to an older question that was overtaken.
-    if (this.isOver || view.version < this.version) return;
-    const isNew = view.version > this.version;
+  /** What the store has answered to a question that was asked under the version `asked`. */
+  private hear(view: CircuitView, asked: number): void {
+    if (this.isOvertaken(view, asked)) return;
+    const isNew = view.version !== this.version;
     this.version = view.version;
+    if (this.isOver) return;
     this.openings = view.openings;
     this.openForAll = view.open;
     // What is tripped here was said under an older version, or to a store that has forgotten: it is said again.
@@ -277,6 +279,13 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     if (MANUAL.has(this.circuit.state) || this.closing > 0) return;
     if (view.open) this.openWithAll(view, isNew);
     else if (this.followed) this.closeWithAll(view);
+  }
+
+  /** Versions only rise, so an answer below that of its question is of a store that has forgotten: it counts. */
+  private isOvertaken(view: CircuitView, asked: number): boolean {
+    if (this.version === asked) return false;
+    // Something was heard meanwhile: later, or that the store has forgotten what it says here.
+    return asked < this.version ? view.version < this.version : view.version !== this.version;
   }
 
   private openWithAll({ leftMs, openings }: CircuitView, isNew: boolean): void {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { Call } from '../../../lib/core/call.js';
+import { US_PER_MS } from '../../../lib/core/duration.js';
 import { CircuitOpenError } from '../../../lib/core/errors.js';
 import { EventHub, type PolicyEvent } from '../../../lib/core/events.js';
 import { subjectOf, type SharedState, type StateKey } from '../../../lib/core/shared-state.js';
@@ -14,6 +15,8 @@ import { ManualClock, seededRandom } from '../../../lib/testing/index.js';
 import { loadOf } from '../../models/runs.js';
 import { deferred } from '../deferred.js';
 
+type Question = 'sync' | 'probe' | 'settle';
+
 /** One of several instances of an application, whose way to the store can break. */
 class Instance {
   readonly clock: ManualClock;
@@ -23,6 +26,8 @@ class Instance {
   asked = 0;
   onAsk: ((subject: string) => void) | undefined;
   cut = false;
+  /** What the store has answered, and whose answer is under way until then. */
+  readonly heldBack: Partial<Record<Question, Promise<unknown>>> = {};
   leave: (() => Promise<void>) | undefined;
 
   constructor(
@@ -35,18 +40,20 @@ class Instance {
     this.clock = clock;
     const { circuit } = new MemoryState(world, String(number));
     const through =
-      <A extends unknown[], R>(ask: (...args: A) => Promise<R>) =>
+      <A extends unknown[], R>(question: Question, ask: (...args: A) => Promise<R>) =>
       async (...args: A): Promise<R> => {
         this.asked++;
         this.onAsk?.((args[0] as StateKey).subject);
         if (this.cut) throw new StoreUnavailableError('The store is lost.');
-        return ask(...args);
+        const answer = ask(...args);
+        await this.heldBack[question];
+        return answer;
       };
     const state = {
       circuit: {
-        sync: through(circuit.sync.bind(circuit)),
-        probe: through(circuit.probe.bind(circuit)),
-        settle: through(circuit.settle.bind(circuit)),
+        sync: through('sync', circuit.sync.bind(circuit)),
+        probe: through('probe', circuit.probe.bind(circuit)),
+        settle: through('settle', circuit.settle.bind(circuit)),
       },
     } as Partial<SharedState> as SharedState;
     const events = new EventHub();
@@ -371,6 +378,64 @@ describe('a circuit that instances share', () => {
     expect(fleet.all[0].breaker.stats().shared?.openForAll).toBe(true);
   });
 
+  it('SS-09 a store that has forgotten everything and whose clock is behind wedges nothing', async () => {
+    const fleet = await fleetOf(2);
+    await fleet.clock.advance(120_000);
+    for (const instance of fleet.all) await instance.trip();
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['open', 'open']);
+    promoteEmpty(fleet);
+    await fleet.clock.advance(10_000);
+    expect(fleet.states()).toEqual(['half-open', 'half-open']);
+    for (let i = 0; i < 3; i++) expect(await fleet.all[0].ok()).toBe('fine');
+    expect(fleet.states()).toEqual(['closed', 'half-open']);
+    // Its versions are lower, and count.
+    for (const instance of fleet.all) await instance.trip();
+    await fleet.clock.advance(1_000);
+    expect(fleet.states()).toEqual(['open', 'open']);
+    for (const { breaker } of fleet.all) expect(breaker.stats().shared?.openForAll).toBe(true);
+  });
+
+  it('SS-09 a probe’s answer says that the store has forgotten: the call is let in by this instance alone', async () => {
+    const fleet = await fleetOf(2);
+    await openForAll(fleet);
+    promoteEmpty(fleet);
+    expect(await fleet.all[0].ok()).toBe('fine');
+  });
+
+  it('SS-05 an answer that was overtaken by a newer one changes nothing, of a store that has forgotten neither', async () => {
+    const closed = await fleetOf(2, { successThreshold: 1 });
+    await openForAll(closed);
+    const late = deferred<void>();
+    closed.all[1].heldBack.probe = late.promise;
+    const waiting = closed.all[1].ok().catch((error: unknown) => error);
+    await closed.clock.advance(0);
+    await closed.all[0].ok();
+    await closed.clock.advance(1_000);
+    expect(closed.states()).toEqual(['closed', 'closed']);
+    late.resolve();
+    await waiting;
+    await closed.clock.advance(0);
+    expect(closed.states()).toEqual(['closed', 'closed']);
+
+    const forgotten = await fleetOf(2);
+    await forgotten.clock.advance(120_000);
+    await openForAll(forgotten);
+    const [{ breaker, events, heldBack, ok }] = forgotten.all;
+    const changes = () => events.filter(({ type }) => type === 'state-changed').length;
+    const older = deferred<void>();
+    heldBack.probe = older.promise;
+    const probe = ok().catch((error: unknown) => error);
+    await forgotten.clock.advance(0);
+    const before = changes();
+    promoteEmpty(forgotten);
+    await forgotten.clock.advance(1_000);
+    older.resolve();
+    await probe;
+    await forgotten.clock.advance(0);
+    expect([breaker.state, changes()]).toEqual(['half-open', before]);
+  });
+
   it('SS-06 a call that is aborted while it waits for its probe gives the permit back', async () => {
     const fleet = await fleetOf(2, { halfOpenMaxCalls: 1 });
     await openForAll(fleet);
@@ -416,6 +481,32 @@ describe('a circuit that instances share', () => {
     };
     await clock.advance(2_000);
     expect(all[1].breaker.stats().keys?.notClosed).toEqual({});
+  });
+
+  it('SS-05 a reset closes each key for all, also where this instance has not heard of its opening', async () => {
+    const { clock, all } = await fleetOf(2, { key: () => undefined, shared: { scope: 'any' } });
+    for (const { ok } of all) await ok('a');
+    await clock.advance(1_000);
+    for (let i = 0; i < 3; i++) await all[0].fail('a');
+    all[1].breaker.reset();
+    await clock.advance(1_000);
+    expect(all[0].breaker.stats().keys?.notClosed).toEqual({});
+    await all[1].ok('a');
+    await clock.advance(1_000);
+    expect(all[1].breaker.stats().keys?.notClosed).toEqual({});
+  });
+
+  it('SS-05 a key that is reset has no vote any more', async () => {
+    const { clock, all } = await fleetOf(2, { key: () => undefined, shared: { scope: 'any' } });
+    for (const { ok } of all) await ok('a');
+    await clock.advance(1_000);
+    all[0].cut = true;
+    for (let i = 0; i < 3; i++) await all[0].fail('a');
+    await clock.advance(0);
+    all[0].cut = false;
+    all[0].breaker.reset();
+    await clock.advance(2_000);
+    expect(all[1].events.filter(({ type }) => type === 'state-changed')).toEqual([]);
   });
 
   it('SS-05 a call costs no question while all is well, and one that is shared no longer asks nothing', async () => {
@@ -574,6 +665,12 @@ describe('a circuit that instances share', () => {
     );
   });
 });
+
+/** A replica takes over that has heard of nothing and is a minute behind. */
+function promoteEmpty({ clock, world }: Awaited<ReturnType<typeof fleetOf>>): void {
+  world.circuits.clear();
+  world.nowUs = () => Math.floor((clock.now() - 60_000) * US_PER_MS);
+}
 
 async function openTwo({ clock, all }: Awaited<ReturnType<typeof fleetOf>>): Promise<void> {
   await clock.advance(5_000);
