@@ -93,6 +93,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   }
 
   get admittedPercent(): number {
+    if (this.circuit.state !== 'closed') return 100;
     return RAMP_PERCENT[Math.max(0, Math.floor(this.closedForMs() / RAMP_STEP_MS))] ?? 100;
   }
 

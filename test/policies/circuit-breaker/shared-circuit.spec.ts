@@ -226,6 +226,20 @@ describe('a circuit that instances share', () => {
     expect(breaker.stats().shared?.admittedPercent).toBe(100);
   });
 
+  it('CB-15 what is disabled or only metered lets all calls pass, also while it comes back by steps', async () => {
+    for (const set of ['disable', 'meterOnly'] as const) {
+      const fleet = await fleetOf(2, { successThreshold: 1 });
+      await openForAll(fleet);
+      const [{ breaker, ok }] = fleet.all;
+      await ok();
+      await fleet.clock.advance(0);
+      expect(breaker.stats().shared?.admittedPercent).toBe(10);
+      breaker[set]();
+      expect(breaker.stats().shared?.admittedPercent).toBe(100);
+      for (let i = 0; i < 20; i++) expect(await ok()).toBe('fine');
+    }
+  });
+
   it('SS-05 a probe that fails opens it anew: for all with scope any, under quorum for that instance until others agree', async () => {
     const any = await fleetOf(3, { shared: { scope: 'any' } });
     await openForAll(any);
