@@ -1,30 +1,40 @@
 import { US_PER_MS } from '../core/duration.js';
 import type { TakeAnswer, TakeRequest } from '../core/shared-state.js';
 
+/** When all units are back: a whole microsecond and the part of one beyond it, since a server's time leaves no digits for it. */
+export interface FullAt {
+  readonly us: number;
+  readonly part: number;
+}
+
+/** What adding up parts of microseconds may be off by. */
+const ROUNDING_US = 1e-3;
+
 /**
- * Grants units of a rate limit by GCRA (ATM Forum Traffic Management 4.0, the virtual scheduling algorithm), in whole
- * microseconds. The script of a store does the same arithmetic.
+ * Grants units of a rate limit by GCRA (ATM Forum Traffic Management 4.0, the virtual scheduling algorithm). The script of a
+ * store does the same arithmetic, all of it on distances from now: a server's time is so large a number that sums with it
+ * lose an eighth of a microsecond, and with it the last unit.
  *
- * @param fullAt - When all units are back, as kept; `undefined` where nothing is.
+ * @param fullAt - As kept; `undefined` where nothing is.
  * @returns what to keep, `undefined` where nothing was granted.
  */
 export function grantUnits(
-  fullAt: number | undefined,
+  fullAt: FullAt | undefined,
   { emissionUs, toleranceUs, want, min }: TakeRequest,
   nowUs: number,
-): { readonly next: number | undefined; readonly answer: TakeAnswer } {
-  const base = Math.max(fullAt ?? nowUs, nowUs);
-  const room = Math.max(0, Math.floor((nowUs + toleranceUs - base) / emissionUs));
+): { readonly next: FullAt | undefined; readonly answer: TakeAnswer } {
+  const aheadUs = fullAt === undefined ? 0 : Math.max(0, fullAt.us - nowUs + fullAt.part);
+  const room = Math.max(0, Math.floor((toleranceUs - aheadUs + ROUNDING_US) / emissionUs));
   const granted = room < min ? 0 : Math.min(want, room);
-  // Rounded up: never more than the rate.
-  const next = Math.ceil(base + granted * emissionUs);
-  const waitUs = base + min * emissionUs - toleranceUs - nowUs;
+  const nextUs = aheadUs + granted * emissionUs;
+  const waitUs = granted > 0 ? 0 : Math.ceil(aheadUs + min * emissionUs - toleranceUs);
+  const wholeUs = Math.floor(nextUs);
   return {
-    next: granted > 0 ? next : undefined,
+    next: granted > 0 ? { us: nowUs + wholeUs, part: nextUs - wholeUs } : undefined,
     answer: {
       granted,
-      retryAfterMs: granted > 0 ? 0 : waitUs / US_PER_MS,
-      resetMs: (next - nowUs) / US_PER_MS,
+      retryAfterMs: waitUs / US_PER_MS,
+      resetMs: Math.ceil(nextUs) / US_PER_MS,
       remaining: room - granted,
     },
   };

@@ -17,7 +17,7 @@ import type {
   TakeRequest,
 } from '../core/shared-state.js';
 import { FleetCircuit } from './fleet-circuit.js';
-import { grantUnits } from './gcra.js';
+import { grantUnits, type FullAt } from './gcra.js';
 
 interface Expiring {
   /** In whole microseconds on the clock's scale. */
@@ -32,7 +32,7 @@ interface OnceRecord extends Expiring {
 
 /** What instances in one process share; each looks at it through a {@link MemoryState} of its own. */
 export class MemoryWorld {
-  readonly fullAt = new Map<string, number>();
+  readonly fullAt = new Map<string, FullAt>();
   readonly holders = new Map<string, Map<string, Expiring & { readonly count: number }>>();
   readonly records = new Map<string, OnceRecord>();
   readonly circuits = new Map<string, FleetCircuit>();

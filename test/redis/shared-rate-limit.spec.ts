@@ -84,6 +84,28 @@ class Search {
     });
   });
 
+  it.each([
+    [1, 3],
+    [1, 9],
+    [1, 0.3],
+    [4, 3],
+    [10, 9],
+    [20, 0.7],
+    [100, 30],
+    [300, 7],
+  ])(
+    'SS-01 exact: all of %j at %j per second, whatever that is in microseconds',
+    async (capacity, refillPerSecond) => {
+      const [limit] = instances(1, { capacity, refillPerSecond, shared: true }) as [RateLimitPolicy];
+      const burst = await Promise.all(Array.from({ length: capacity }, () => limit.acquire('one by one')));
+      expect(burst.filter(({ allowed }) => allowed)).toHaveLength(capacity);
+      expect(await limit.acquire('at once', capacity)).toMatchObject({ allowed: true, remaining: 0 });
+      const refused = await limit.acquire('at once', capacity);
+      expect(refused.allowed).toBe(false);
+      expect(refused.retryAfterMs).toBeGreaterThan(0);
+    },
+  );
+
   it('SS-01 leased: never more, and most decisions without the store', async () => {
     const options = { capacity: 400, refillPerSecond: 1_000, shared: { mode: 'leased' } } as const;
     const policies = instances(4, options);

@@ -81,7 +81,10 @@ export class SharedLimit {
   /** Decides from what has been borrowed; `undefined` where the store must be asked. */
   decideNow(key: string, cost: number, now: number): RateLimitDecision | undefined {
     const lease = this.leases.get(key);
-    if (lease === undefined) return undefined;
+    return lease && this.decideFrom(lease, cost, now);
+  }
+
+  private decideFrom(lease: Lease, cost: number, now: number): RateLimitDecision | undefined {
     if (this.settings.mode === 'leased' && lease.left >= cost && lease.expiresAt > now) {
       lease.left -= cost;
       this.decisions.lease++;
@@ -127,7 +130,7 @@ export class SharedLimit {
     remainingMs: number | undefined,
   ): Promise<RateLimitDecision> {
     return new Promise((resolve) => {
-      if (remainingMs !== undefined && remainingMs < HURRIED_MS) {
+      if (isHurried(remainingMs)) {
         void this.askFor({ key, cost, remainingMs, waiting: [resolve] });
         return;
       }
@@ -186,10 +189,14 @@ export class SharedLimit {
     cost: number,
     remainingMs: number | undefined,
   ): Promise<RateLimitDecision> {
+    // Whoever waits is answered from this one, also where it has been forgotten meanwhile.
     const lease = this.leaseOf(key);
     for (;;) {
-      const decision = this.decideNow(key, cost, this.clock.now());
+      const decision = this.decideFrom(lease, cost, this.clock.now());
       if (decision !== undefined) return decision;
+      // Who has little time must not ask for everybody.
+      if (lease.refill === undefined && isHurried(remainingMs))
+        return this.takeExactly(key, cost, remainingMs);
       lease.refill ??= this.refill(lease, key, Math.ceil(cost), remainingMs).finally(() => {
         lease.refill = undefined;
       });
@@ -270,13 +277,11 @@ export class SharedLimit {
     return lease;
   }
 
-  /** The oldest goes: at worst it costs a question more, and what it had borrowed. */
+  /** The oldest go: at worst it costs a question more, and what they had borrowed. */
   private makeRoom(): void {
-    if (this.leases.size < this.settings.maxKeys) return;
     for (const [key, { refill }] of this.leases) {
-      if (refill !== undefined) continue;
-      this.leases.delete(key);
-      return;
+      if (this.leases.size < this.settings.maxKeys) return;
+      if (refill === undefined) this.leases.delete(key);
     }
   }
 
@@ -288,6 +293,10 @@ export class SharedLimit {
   private refused(retryAfterMs: number, resetMs: number, remaining = 0): RateLimitDecision {
     return { allowed: false, remaining, limit: this.settings.capacity, retryAfterMs, resetMs };
   }
+}
+
+function isHurried(remainingMs: number | undefined): boolean {
+  return remainingMs !== undefined && remainingMs < HURRIED_MS;
 }
 
 /** One instance's part of the limit, from memory. */

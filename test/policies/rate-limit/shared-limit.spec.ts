@@ -1,6 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
 import { Call } from '../../../lib/core/call.js';
 import type { PermitWait } from '../../../lib/core/permit-wait.js';
+import type { SharedState } from '../../../lib/core/shared-state.js';
 import { RateLimitPolicy, type RateLimitOptions } from '../../../lib/policies/rate-limit/index.js';
 import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
 import { ManualClock } from '../../../lib/testing/index.js';
@@ -43,7 +45,117 @@ describe('a leased limit', () => {
   });
 });
 
+describe('a leased limit that is disturbed', () => {
+  /** A store that answers when it is told to, with ten units. */
+  function silentStore(options: RateLimitOptions = {}) {
+    const clock = new ManualClock();
+    const state = new MemoryState(new MemoryWorld(clock));
+    const asked: (() => void)[] = [];
+    state.take = () =>
+      new Promise((resolve) => {
+        asked.push(() => resolve({ granted: 10, retryAfterMs: 0, resetMs: 1, remaining: 10 }));
+      });
+    const leased = { capacity: 1_000, refillPerSecond: 1_000, shared: { mode: 'leased' } } as const;
+    const limit = new RateLimitPolicy(
+      'search',
+      { ...leased, ...options },
+      { clock, fleet: { state, size: 1 } },
+    );
+    return { clock, limit, asked };
+  }
+
+  it('SS-01 a reset meanwhile keeps nobody waiting, and asks no more', async () => {
+    const { limit, asked } = silentStore();
+    const waiting = [limit.acquire(), limit.acquire()];
+    limit.reset();
+    asked[0]?.();
+
+    expect(await Promise.all(waiting)).toMatchObject([{ allowed: true }, { allowed: true }]);
+    expect(asked).toHaveLength(1);
+  });
+
+  it.each([1, 2, 3, 4, 5])(
+    'RL-07 nor does another key that takes its place, %j steps later',
+    async (steps) => {
+      const { limit, asked } = silentStore({ maxKeys: 1 });
+      const waiting = limit.acquire('alice');
+      asked[0]?.();
+      for (let i = 0; i < steps; i++) await undefined;
+      void limit.acquire('bob');
+
+      expect(await waiting).toMatchObject({ allowed: true });
+      expect(asked).toHaveLength(2);
+    },
+  );
+
+  it('RL-07 after a burst of keys there are no more than there may be', async () => {
+    const { limit, asked } = silentStore({ maxKeys: 2 });
+    const burst = ['a', 'b', 'c', 'd', 'e'].map((key) => limit.acquire(key));
+    for (const answer of asked) answer();
+    await Promise.all(burst);
+    expect(limit.stats().keys).toBe(5);
+    void limit.acquire('f');
+
+    expect(limit.stats().keys).toBe(2);
+  });
+
+  it('SS-06 who has little time asks alone, and not for everybody', async () => {
+    const { state, clock } = setUp();
+    // Who is in a hurry gets no answer.
+    const take: SharedState['take'] = async (_key, { min }, remainingMs) => {
+      if (remainingMs !== undefined) await new Promise(() => undefined);
+      return { granted: min, retryAfterMs: 0, resetMs: 1, remaining: 10 };
+    };
+    Object.assign(state, { take });
+    const leased = new RateLimitPolicy(
+      'search',
+      { shared: { mode: 'leased' }, capacity: 100, refillPerSecond: 100 },
+      { clock, fleet: { state, size: 1 } },
+    );
+    const ended: string[] = [];
+    const hurried = leased.execute(async () => 'hurried', { deadline: 20 });
+    void leased.execute(async () => 'patient').then((value) => ended.push(value));
+
+    await clock.advance(0);
+    expect(ended).toEqual(['patient']);
+    hurried.catch(() => undefined);
+    await clock.advance(20);
+    await expect(hurried).rejects.toMatchObject({ scope: 'deadline' });
+  });
+});
+
 describe('an exact limit', () => {
+  it('SS-01 gives the whole burst and no more, whatever the rate and however late it is', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 300 }),
+        fc.oneof(fc.integer({ min: 1, max: 1_000 }), fc.double({ min: 0.01, max: 1_000, noNaN: true })),
+        fc.integer({ min: 0, max: 1_000_000 }),
+        async (capacity, refillPerSecond, part) => {
+          const clock = new ManualClock({ now: 1_795_000_000_000 + part / 1_000 });
+          const state = new MemoryState(new MemoryWorld(clock));
+          const environment = { clock, fleet: { state, size: 1 } };
+          const limit = new RateLimitPolicy(
+            'search',
+            { capacity, refillPerSecond, shared: true },
+            environment,
+          );
+
+          expect(await limit.acquire('all at once', capacity)).toMatchObject({ allowed: true, remaining: 0 });
+          for (let i = 0; i < capacity; i++) expect((await limit.acquire()).allowed).toBe(true);
+          const refused = await limit.acquire();
+          expect(refused.allowed).toBe(false);
+          expect(refused.retryAfterMs).toBeGreaterThan(0);
+          // So late a clock has no digits left for parts of a microsecond.
+          await clock.advance(refused.retryAfterMs + 0.01);
+          expect((await limit.acquire()).allowed).toBe(true);
+          expect((await limit.acquire()).allowed).toBe(false);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
   it('PL-08 what was taken while it was shared is not given back to the limit of this instance alone', async () => {
     const { limit } = setUp({ capacity: 2, refillPerSecond: 0.001, shared: true });
     const call = new Call(() => undefined, undefined, []);
