@@ -1,4 +1,5 @@
 import type { Clock, RandomSource } from '../core/clock.js';
+import { isThenable } from '../core/property.js';
 import type { StoreHealth } from '../core/shared-state.js';
 import { CallbackTimer } from '../core/timer-entry.js';
 
@@ -60,16 +61,30 @@ export class StoreGuard implements StoreHealth {
     if (this.isDegraded || this.isClosed) return;
     this.isDegraded = true;
     this.probeDelayMs = FIRST_PROBE_MS;
-    this.tell(true, error);
     this.scheduleProbe();
+    this.tell(true, error);
   };
 
   get lost(): boolean {
     return this.isDegraded;
   }
 
-  onChange(listener: (lost: boolean, error: unknown) => void): void {
-    this.listeners.push(listener);
+  /** A listener's answer is not awaited; what it throws is reported once and changes nothing. */
+  onChange(listener: (lost: boolean, error: unknown) => unknown): void {
+    let isReported = false;
+    const failed = (error: unknown) => {
+      if (isReported) return;
+      isReported = true;
+      process.emitWarning(`A listener of the shared store failed: ${String(error)}`, 'ResilienceWarning');
+    };
+    this.listeners.push((lost, error) => {
+      try {
+        const answer = listener(lost, error);
+        if (isThenable(answer)) Promise.resolve(answer).catch(failed);
+      } catch (thrown) {
+        failed(thrown);
+      }
+    });
   }
 
   /**
@@ -112,9 +127,9 @@ export class StoreGuard implements StoreHealth {
         return true;
       };
       const refuse = (error: unknown) => {
-        failed(error);
         // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- a client throws what it likes
         reject(error);
+        failed(error);
       };
       const cancel = this.clock.delay(limitMs, () => {
         end();
