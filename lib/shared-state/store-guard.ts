@@ -24,6 +24,8 @@ const TIMEOUTS_TO_DEGRADE = 2;
 const ERRORS_TO_DEGRADE = 3;
 /** Of the time that a caller has left at all: what the store may take of it. */
 export const SHARE_OF_REMAINING = 0.25;
+/** With less than this no store answers in time. */
+const SHORTEST_LIMIT_MS = 1;
 const FIRST_PROBE_MS = 250;
 /** Above this a store that is back would be noticed too late. */
 const LONGEST_PROBE_MS = 1_500;
@@ -32,7 +34,8 @@ const PROBE_TIMEOUT_MS = 1_000;
 /**
  * Stands between policies and their store: bounds how long a call may take and how many there are, and stops asking a
  * store that does not answer: after two timeouts or three errors in a row no call is made but one jittered probe at a
- * time, until one succeeds.
+ * time, until one succeeds. Who is in a hurry gives up early; that counts as a timeout where the store has no answer in its
+ * whole time either.
  */
 export class StoreGuard implements StoreHealth {
   calls = 0;
@@ -46,23 +49,24 @@ export class StoreGuard implements StoreHealth {
   private probeDelayMs = FIRST_PROBE_MS;
   private readonly listeners: ((lost: boolean, error: unknown) => void)[] = [];
   private readonly prober = new CallbackTimer(() => void this.probe());
+  private readonly timeoutMs: number;
 
   constructor(
     private readonly options: StoreGuardOptions,
     private readonly clock: Clock,
     private readonly random: RandomSource,
-  ) {}
+  ) {
+    this.timeoutMs = options.timeoutMs ?? 50;
+  }
 
   private readonly failed = (error: unknown): void => {
     this.failures++;
-    if (error instanceof StoreUnavailableError) this.timeouts++;
-    else this.errors++;
-    if (this.timeouts < TIMEOUTS_TO_DEGRADE && this.errors < ERRORS_TO_DEGRADE) return;
-    if (this.isDegraded || this.isClosed) return;
-    this.isDegraded = true;
-    this.probeDelayMs = FIRST_PROBE_MS;
-    this.scheduleProbe();
-    this.tell(true, error);
+    this.blame(error);
+  };
+
+  private readonly failedInHurry = (error: unknown): void => {
+    this.failures++;
+    if (!(error instanceof StoreUnavailableError)) this.blame(error);
   };
 
   get lost(): boolean {
@@ -95,11 +99,14 @@ export class StoreGuard implements StoreHealth {
    * @throws {@link StoreUnavailableError}, and what the store throws.
    */
   run<T>(remainingMs: number | undefined, call: (giveUpAt: number) => Promise<T>): Promise<T> {
-    const { timeoutMs = 50, maxInFlight = 1_000 } = this.options;
+    const { timeoutMs } = this;
+    const { maxInFlight = 1_000 } = this.options;
     if (this.isDegraded || this.isClosed) return refused('The shared store is not asked at the moment.');
     if (this.inFlight >= maxInFlight) return refused('Too many calls of the shared store are under way.');
-    const limitMs = Math.min(timeoutMs, (remainingMs ?? Number.POSITIVE_INFINITY) * SHARE_OF_REMAINING);
-    return this.bounded(limitMs, call, this.failed);
+    const shareMs = (remainingMs ?? Number.POSITIVE_INFINITY) * SHARE_OF_REMAINING;
+    if (shareMs < SHORTEST_LIMIT_MS) return refused('There is too little time left for the shared store.');
+    if (shareMs < timeoutMs) return this.bounded(shareMs, call, this.failedInHurry);
+    return this.bounded(timeoutMs, call, this.failed);
   }
 
   /** Makes no more calls. */
@@ -131,12 +138,14 @@ export class StoreGuard implements StoreHealth {
         reject(error);
         failed(error);
       };
+      const answer = call(startedAt + limitMs);
       const cancel = this.clock.delay(limitMs, () => {
         end();
-        refuse(new StoreUnavailableError(`The shared store did not answer within ${limitMs} ms.`));
+        refuse(unanswered(limitMs));
+        if (limitMs < this.timeoutMs) this.watch(answer, this.timeoutMs - limitMs);
       });
       // What comes in after it was given up is heard and changes nothing.
-      call(startedAt + limitMs).then(
+      answer.then(
         (value) => {
           if (!end()) return;
           cancel();
@@ -150,6 +159,23 @@ export class StoreGuard implements StoreHealth {
         },
       );
     });
+  }
+
+  /** Holds a call that was given up early against the store, where it has no answer in its whole time. */
+  private watch(answer: Promise<unknown>, leftMs: number): void {
+    const cancel = this.clock.delay(leftMs, () => this.blame(unanswered(this.timeoutMs)));
+    answer.then(cancel, cancel);
+  }
+
+  private blame(error: unknown): void {
+    if (error instanceof StoreUnavailableError) this.timeouts++;
+    else this.errors++;
+    if (this.timeouts < TIMEOUTS_TO_DEGRADE && this.errors < ERRORS_TO_DEGRADE) return;
+    if (this.isDegraded || this.isClosed) return;
+    this.isDegraded = true;
+    this.probeDelayMs = FIRST_PROBE_MS;
+    this.scheduleProbe();
+    this.tell(true, error);
   }
 
   private scheduleProbe(): void {
@@ -179,6 +205,10 @@ export class StoreGuard implements StoreHealth {
   private tell(lost: boolean, error: unknown): void {
     for (const listener of this.listeners) listener(lost, error);
   }
+}
+
+function unanswered(limitMs: number): StoreUnavailableError {
+  return new StoreUnavailableError(`The shared store did not answer within ${limitMs} ms.`);
 }
 
 function refused(message: string): Promise<never> {

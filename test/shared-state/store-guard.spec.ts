@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { StoreGuard } from '../../lib/shared-state/store-guard.js';
+import { StoreGuard, StoreLateError } from '../../lib/shared-state/store-guard.js';
 import { ManualClock } from '../../lib/testing/index.js';
 
 describe('StoreGuard', () => {
@@ -45,5 +45,59 @@ describe('StoreGuard', () => {
     await Promise.all([1, 2, 3].map(() => failure(guard.run(undefined, down))));
     await clock.advance(10_000);
     expect(probe).not.toHaveBeenCalled();
+  });
+
+  /** A call of a store that is `ms` away. */
+  const answeredIn = (ms: number) => () =>
+    new Promise<string>((resolve) => clock.delay(ms, () => resolve('here')));
+
+  it('SS-06 calls in a hurry decide alone, and do not lose a store that answers the others', async () => {
+    const guard = new StoreGuard({ probe: async () => undefined }, clock, () => 0);
+    // A quarter of 12 ms is too little for it.
+    const hurried = [1, 2, 3].map(() => failure(guard.run(12, answeredIn(5))));
+    const patient = guard.run(undefined, answeredIn(5));
+
+    await clock.advance(60);
+    expect(await Promise.all(hurried)).toEqual(
+      hurried.map(() => expect.stringContaining('did not answer within 3 ms')),
+    );
+    expect(await patient).toBe('here');
+    expect(guard).toMatchObject({ lost: false, calls: 4, failures: 3 });
+  });
+
+  it('SS-06 a call in a hurry that the store calls late, too, loses nothing', async () => {
+    const guard = new StoreGuard({ probe: async () => undefined }, clock, () => 0);
+    const late = () => Promise.reject(new StoreLateError('late'));
+    for (let i = 0; i < 3; i++) await failure(guard.run(12, late));
+    expect(guard.lost).toBe(false);
+    for (let i = 0; i < 2; i++) await failure(guard.run(200, late));
+    expect(guard.lost).toBe(true);
+  });
+
+  it('SS-06 a store that leaves calls in a hurry without an answer for the whole timeout is lost', async () => {
+    const guard = new StoreGuard({ probe: async () => undefined }, clock, () => 0);
+    const hurried = [1, 2].map(() => failure(guard.run(12, () => new Promise(() => undefined))));
+
+    await clock.advance(49);
+    expect(await Promise.all(hurried)).toEqual(hurried.map(() => expect.stringContaining('within 3 ms')));
+    expect(guard).toMatchObject({ lost: false, failures: 2 });
+    await clock.advance(1);
+    expect(guard).toMatchObject({ lost: true, failures: 2 });
+  });
+
+  it('SS-06 a store that could have less than 1 ms is not asked', async () => {
+    const guard = new StoreGuard({ probe: async () => undefined }, clock, () => 0);
+    const call = jest.fn(answeredIn(0.5));
+    for (const remainingMs of [3.9, 0, -1]) {
+      expect(await failure(guard.run(remainingMs, call))).toMatch(
+        /^StoreUnavailableError: .* too little time/,
+      );
+    }
+    expect(call).not.toHaveBeenCalled();
+    expect(guard).toMatchObject({ lost: false, calls: 0, failures: 0 });
+
+    const answer = guard.run(4, call);
+    await clock.advance(1);
+    expect(await answer).toBe('here');
   });
 });
