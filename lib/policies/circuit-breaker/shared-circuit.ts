@@ -19,7 +19,10 @@ const SYNC_MS = 500;
 /** Sync intervals differ by so much, so that instances do not speak together. */
 const SYNC_JITTER = 0.2;
 /** A report is good for several intervals. */
-const REPORT_MS = 4 * SYNC_MS;
+const REPORT_SYNCS = 4;
+const REPORT_MS = REPORT_SYNCS * SYNC_MS;
+/** How long nobody asks for a probe after there was none. */
+const FULL_MS = 50;
 /** A keyed circuit that nobody has called for so long says nothing more. */
 const QUIET_MS = 60_000;
 /** Between two tries the others may have opened it anew. */
@@ -30,7 +33,7 @@ const RAMP_STEP_MS = 1_000;
 
 const MANUAL: ReadonlySet<CircuitState> = new Set(['forced-open', 'disabled', 'meter-only']);
 
-/** A probe of all; or that all are out, or that the store is lost. */
+/** A probe of all; or that there is none to be had, or that the store is lost. */
 type ProbeAnswer = Admission['fleetProbe'] | 'full' | 'alone';
 
 /** What a shared circuit needs of its policy. */
@@ -60,7 +63,12 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   private closing = 0;
   private syncing: Promise<void> | undefined;
   private syncAgain = false;
+  /** Reports in a row that did not come through. */
+  private missed = 0;
   private probes = 0;
+  /** Questions for a probe that are under way. */
+  private asking = 0;
+  private fullUntil = Number.NEGATIVE_INFINITY;
   private usedAt: number;
   private rampFrom = Number.NEGATIVE_INFINITY;
   private rampCredit = 0;
@@ -87,7 +95,11 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     this.usedAt = now;
     // It has been quiet.
     if (Number.isNaN(this.dueAt) && this.syncing === undefined) void this.sync();
-    if (circuit.isGuidedHalfOpen) return new ProbeWait(call, this);
+    if (circuit.isGuidedHalfOpen) {
+      const isFull = now < this.fullUntil || this.asking >= this.owner.settings().halfOpenMaxCalls;
+      if (isFull) throw this.owner.refusal(circuit);
+      return new ProbeWait(call, this);
+    }
     if (!this.rampLets()) throw this.owner.refusal(circuit);
     return circuit.admit();
   }
@@ -151,6 +163,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     const settings = this.owner.settings();
     const { version } = this;
     const probe = `${this.random().toString(36).slice(2)}:${++this.probes}`;
+    this.asking++;
     try {
       const view = await this.fleet.state.circuit.probe(this.key, {
         version,
@@ -160,11 +173,17 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
         ttlMs: settings.halfOpenMaxDurationMs(this.openings),
       });
       this.hear(view, version);
-      return view.granted ? { probe, version } : 'full';
+      if (view.granted) return { probe, version };
     } catch {
-      this.lose();
-      return 'alone';
+      if (this.isStoreLost) {
+        this.lose();
+        return 'alone';
+      }
+    } finally {
+      this.asking--;
     }
+    this.fullUntil = this.clock.now() + FULL_MS;
+    return 'full';
   }
 
   /** The store has answered a call that waits: lets it in, or says why not. */
@@ -207,9 +226,9 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     };
     try {
       this.hear(await this.fleet.state.circuit.settle(this.key, result), version);
+      this.fullUntil = Number.NEGATIVE_INFINITY;
     } catch {
-      this.lose();
-      return;
+      if (this.isStoreLost) this.lose();
     }
     // The others go on probing; here it failed.
     if (failed && !settings.rateMode && this.version === version && this.circuit.isGuidedHalfOpen) {
@@ -242,9 +261,11 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
       const view = await this.fleet.state.circuit.sync(this.key, this.report());
       if (closing > 0) this.closing = view.open ? closing - 1 : 0;
       if (this.closing > 0) this.syncAgain = true;
+      this.missed = 0;
       this.hear(view, version);
     } catch {
-      this.lose();
+      this.missed++;
+      if (this.isStoreLost) this.lose();
     }
   }
 
@@ -322,6 +343,14 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     } finally {
       this.following = false;
     }
+  }
+
+  /**
+   * Whether a question that failed means that the store is lost, as a whole or for this circuit. One that is well and was
+   * too busy goes on sharing out the probes.
+   */
+  private get isStoreLost(): boolean {
+    return this.fleet.state.health?.lost !== false || this.missed >= REPORT_SYNCS;
   }
 
   /** The store is lost, or has forgotten: an open of all stays until its own time, and then this circuit decides alone. */

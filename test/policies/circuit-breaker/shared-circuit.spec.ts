@@ -26,6 +26,11 @@ class Instance {
   asked = 0;
   onAsk: ((subject: string) => void) | undefined;
   cut = false;
+  /** What fails although the store is well, where it says how it does. */
+  readonly failing = new Set<Question>();
+  health: { lost: boolean } | undefined;
+  /** How often each was asked. */
+  readonly questions: Record<Question, number> = { sync: 0, probe: 0, settle: 0 };
   /** What the store has answered, and whose answer is under way until then. */
   readonly heldBack: Partial<Record<Question, Promise<unknown>>> = {};
   leave: (() => Promise<void>) | undefined;
@@ -43,13 +48,18 @@ class Instance {
       <A extends unknown[], R>(question: Question, ask: (...args: A) => Promise<R>) =>
       async (...args: A): Promise<R> => {
         this.asked++;
+        this.questions[question]++;
         this.onAsk?.((args[0] as StateKey).subject);
-        if (this.cut) throw new StoreUnavailableError('The store is lost.');
+        if (this.cut || this.failing.has(question)) throw new StoreUnavailableError('The store is lost.');
         const answer = ask(...args);
         await this.heldBack[question];
         return answer;
       };
+    const healthOf = () => this.health;
     const state = {
+      get health() {
+        return healthOf();
+      },
       circuit: {
         sync: through('sync', circuit.sync.bind(circuit)),
         probe: through('probe', circuit.probe.bind(circuit)),
@@ -199,9 +209,95 @@ describe('a circuit that instances share', () => {
     expect(ended.filter((one) => one instanceof CircuitOpenError)).toHaveLength(6);
     expect(fleet.states()).toEqual(fleet.all.map(() => 'half-open'));
 
+    await fleet.clock.advance(50);
     await fleet.all[1].ok();
     await fleet.clock.advance(1_000);
     expect(fleet.states()).toEqual(fleet.all.map(() => 'closed'));
+  });
+
+  it('SS-05 CB-06 no more calls wait for the store’s word than there are probes; the others are refused at once', async () => {
+    const fleet = await fleetOf(2);
+    await openForAll(fleet);
+    const [{ breaker, questions, heldBack }] = fleet.all;
+    const answer = deferred<void>();
+    heldBack.probe = answer.promise;
+    const running = deferred<string>();
+    const refused: unknown[] = [];
+    const calls = Array.from({ length: 200 }, () =>
+      breaker.execute(() => running.promise).catch((error: unknown) => refused.push(error)),
+    );
+    await fleet.clock.advance(0);
+    expect(questions.probe).toBe(2);
+    expect(refused).toHaveLength(198);
+    for (const error of refused) expect(error).toBeInstanceOf(CircuitOpenError);
+    answer.resolve();
+    running.resolve('fine');
+    const ended = await Promise.all(calls);
+    expect(ended.filter((one) => one === 'fine')).toHaveLength(2);
+  });
+
+  it('SS-05 that all probes are out is remembered for 50 ms', async () => {
+    const fleet = await fleetOf(2, { successThreshold: 5 });
+    await openForAll(fleet);
+    const running = deferred<string>();
+    const probes = [1, 2].map(() => fleet.all[0].breaker.execute(() => running.promise));
+    await fleet.clock.advance(0);
+    const [, { ok, questions }] = fleet.all;
+    for (let i = 0; i < 100; i++) await expect(ok()).rejects.toThrow(CircuitOpenError);
+    expect(questions.probe).toBe(1);
+    running.resolve('fine');
+    await Promise.all(probes);
+    await fleet.clock.advance(49);
+    await expect(ok()).rejects.toThrow(CircuitOpenError);
+    await fleet.clock.advance(1);
+    expect(await ok()).toBe('fine');
+    expect(questions.probe).toBe(2);
+  });
+
+  it('SS-05 a probe of its own that has come back makes room at once', async () => {
+    const fleet = await fleetOf(2, { successThreshold: 5 });
+    await openForAll(fleet);
+    const running = fleet.all.map(() => deferred<string>());
+    const probes = fleet.all.map(({ breaker }, i) => breaker.execute(() => running[i]?.promise));
+    await fleet.clock.advance(0);
+    await expect(fleet.all[0].ok()).rejects.toThrow(CircuitOpenError);
+    running[0]?.resolve('fine');
+    await fleet.clock.advance(0);
+    expect(await fleet.all[0].ok()).toBe('fine');
+    running[1]?.resolve('fine');
+    await Promise.all(probes);
+  });
+
+  it('SS-05 a question that fails lets nobody in while the store is well', async () => {
+    const fleet = await fleetOf(2);
+    await openForAll(fleet);
+    const [one] = fleet.all;
+    one.health = { lost: false };
+    one.failing.add('probe');
+    await expect(one.ok()).rejects.toThrow(CircuitOpenError);
+    await expect(one.ok()).rejects.toThrow(CircuitOpenError);
+    expect(one.questions.probe).toBe(1);
+    one.failing.clear();
+    await fleet.clock.advance(50);
+    expect(await one.ok()).toBe('fine');
+    one.failing.add('probe');
+    one.health.lost = true;
+    expect(await one.ok()).toBe('fine');
+    expect(one.questions.probe).toBe(3);
+  });
+
+  it('SS-05 a report that fails leaves the probes to the store while that is well, until none has come through for 2 s', async () => {
+    const fleet = await fleetOf(2);
+    await openForAll(fleet);
+    const [one, { breaker }] = fleet.all;
+    one.health = { lost: false };
+    one.failing.add('sync');
+    const never = [1, 2].map(() => breaker.execute(() => new Promise(() => undefined)));
+    await fleet.clock.advance(1_300);
+    await expect(one.ok()).rejects.toThrow(CircuitOpenError);
+    await fleet.clock.advance(1_500);
+    expect(await one.ok()).toBe('fine');
+    void never;
   });
 
   it('SS-05 after closing, calls come back by 10, 25, 50 and 100 of 100', async () => {
