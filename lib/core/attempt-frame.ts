@@ -2,6 +2,7 @@ import type { AsyncResource } from 'node:async_hooks';
 import { captureContext, runInContext } from './async-context.js';
 import { runMethod, type AbortListener, type Call, type Next, type Runner } from './call.js';
 import type { Clock } from './clock.js';
+import { isRejection } from './errors.js';
 import { PermitWait, type PermitListener } from './permit-wait.js';
 import type { AnyGuard, Repeater, Repetition } from './policy.js';
 import { isThenable } from './property.js';
@@ -42,6 +43,8 @@ class Frame {
   readonly next: Next;
   /** Whether the method itself is what the frame encloses. */
   readonly innermost: boolean;
+  /** Whether attempts begin further out. */
+  readonly isInner: boolean;
   readonly clock: Clock;
   readonly repeater: Repeater | undefined;
   readonly readsStart: boolean;
@@ -61,6 +64,7 @@ class Frame {
     this.peekers = asked.filter((guard) => guard.peek !== undefined);
     this.next = next;
     this.innermost = next === runMethod;
+    this.isInner = enclosed && repeater === undefined;
     this.clock = clock;
     this.repeater = repeater;
     this.readsStart = repeater !== undefined || guards.some(({ needsTime }) => needsTime !== 'never');
@@ -165,16 +169,20 @@ class Run implements AbortListener, PermitListener {
   /** Some guard did not let the attempt in: those before it take it back. */
   refused(error: unknown): unknown {
     const { frame, call, permits } = this;
-    let outcome = error;
+    let thrown: { error: unknown } | undefined;
     for (let i = this.entered - 1; i >= 0; i--) {
       try {
         (frame.guards[i] as AnyGuard).cancel(permits[i], call, error);
-      } catch (thrown) {
+      } catch (mistake) {
         // Only a user's matcher throws; the guards further out still get their permits back.
-        outcome = thrown;
+        thrown ??= { error: mistake };
       }
     }
-    return this.concluded(false, outcome, false);
+    if (thrown !== undefined) return this.brokenOff(thrown.error);
+    // What else a guard threw is a mistake in a user's function, such as that of a key.
+    const isRefusal = call.abortKind !== undefined || isRejection(error);
+    if (isRefusal && frame.isInner) noteRefusal(error, this.outer);
+    return this.concluded(false, error, isRefusal);
   }
 
   private runInside(): unknown {
@@ -247,12 +255,17 @@ class Run implements AbortListener, PermitListener {
         thrown ??= { error };
       }
     }
-    if (thrown === undefined) return this.concluded(ok, result, true);
-    if (call !== this.outer) call.detach();
-    return this.finish(false, thrown.error);
+    if (thrown !== undefined) return this.brokenOff(thrown.error);
+    return this.concluded(ok, result, !ok && !frame.innermost && wasRefused(result, call));
   }
 
-  private concluded(ok: boolean, result: unknown, ran: boolean): unknown {
+  /** Ends the call with a mistake in a user's function, which nothing repeats. */
+  private brokenOff(mistake: unknown): unknown {
+    if (this.call !== this.outer) this.call.detach();
+    return this.finish(false, mistake);
+  }
+
+  private concluded(ok: boolean, result: unknown, refused: boolean): unknown {
     const { frame, call } = this;
     if (call !== this.outer) call.detach();
     const { repeater } = frame;
@@ -265,26 +278,27 @@ class Run implements AbortListener, PermitListener {
         return this.finish(false, error);
       }
     }
-    return again ? this.repeat(repeater, ok, result, ran) : this.finish(ok, result);
+    return again ? this.repeat(repeater, ok, result, refused) : this.finish(ok, result);
   }
 
-  private repeat(repeater: Repeater, ok: boolean, result: unknown, ran: boolean): unknown {
+  private repeat(repeater: Repeater, ok: boolean, result: unknown, refused: boolean): unknown {
     // The first attempt's own timer has ended a call that it had borrowed.
     if (this.call === this.outer && this.frame.nested && this.outer.abortKind !== undefined) {
       this.outer = this.outer.renew();
     }
     const { outer } = this;
     const repetition = this.needRepetition();
-    if (ran && !ok) repetition.failure = { error: result };
+    // A refusal is what the caller sees only where there is no error of the method to show.
+    const { failure } = repetition;
+    const isHidden = refused && failure !== undefined && outer.abortKind === undefined;
+    const last = isHidden ? failure.error : result;
+    if (!ok && !refused) repetition.failure = { error: result };
     let delayMs: number | undefined;
     try {
-      delayMs = repeater.delayAfter(outer, repetition, ok, result);
+      delayMs = repeater.delayAfter(outer, repetition, ok, result, last);
     } catch (error) {
       return this.finish(false, error);
     }
-    // A refusal is what the caller sees only where there is no error of the method to show.
-    const { failure } = repetition;
-    const last = ran || failure === undefined || outer.abortKind !== undefined ? result : failure.error;
     if (delayMs === undefined) return this.finish(ok, last, false);
     repetition.retries++;
     repetition.delayMs = delayMs;
@@ -360,6 +374,18 @@ class Run implements AbortListener, PermitListener {
     else (this.reject as (reason: unknown) => void)(result);
     return undefined;
   }
+}
+
+/** Of refusals in a frame inside another: whose call they have ended. */
+const refusedCalls = new WeakMap<object, Call>();
+
+function noteRefusal(refusal: unknown, call: Call): void {
+  if (typeof refusal === 'object' && refusal !== null) refusedCalls.set(refusal, call.root);
+}
+
+/** Whether the error of an attempt is a refusal by a guard further in, so that the method has not run. */
+function wasRefused(error: unknown, call: Call): boolean {
+  return typeof error === 'object' && error !== null && refusedCalls.get(error) === call.root;
 }
 
 /** Apart from the loop over all guards, so that only the rare case pays for a closure. */

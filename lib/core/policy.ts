@@ -83,8 +83,17 @@ export interface Repeater {
   begin(call: Call, now: number): number;
   /** Whether a result is not good enough to be the call's. */
   refusesResult(call: Call, result: unknown): boolean;
-  /** How long to wait before the next attempt; `undefined` for none. What it throws is what the caller gets. */
-  delayAfter(call: Call, repetition: Repetition, ok: boolean, result: unknown): number | undefined;
+  /**
+   * How long to wait before the next attempt; `undefined` for none: then the caller gets `last`, which is the result, or
+   * where that is a refusal, the error of the attempt before. What it throws is what the caller gets.
+   */
+  delayAfter(
+    call: Call,
+    repetition: Repetition,
+    ok: boolean,
+    result: unknown,
+    last: unknown,
+  ): number | undefined;
   /** The delay is over: whether the next attempt may start. `ok` says whether there was a result, which is gone by now. */
   mayStart(call: Call, repetition: Repetition, ok: boolean): boolean;
   /** The call is over, after so many retries that began. */

@@ -112,7 +112,13 @@ export class RetryPolicy implements Policy, Repeater {
     return isRetryableResult(this.settings, call, result);
   }
 
-  delayAfter(call: Call, repetition: Repetition, ok: boolean, result: unknown): number | undefined {
+  delayAfter(
+    call: Call,
+    repetition: Repetition,
+    ok: boolean,
+    result: unknown,
+    last: unknown,
+  ): number | undefined {
     const { settings } = this;
     const retry = repetition.retries + 1;
     if (call.abortKind !== undefined || call.emitted || retry > settings.maxRetries) return undefined;
@@ -130,9 +136,9 @@ export class RetryPolicy implements Policy, Repeater {
       return delayMs;
     }
     this.budgetExhausted++;
-    this.tellExhausted(ok ? undefined : result);
-    if (settings.onExhausted === 'throw') throw this.exhausted(ok ? undefined : result);
-    if (!ok && typeof result === 'object' && result !== null) REFUSALS.byError.set(result, ++REFUSALS.count);
+    this.tellExhausted(ok ? undefined : last);
+    if (settings.onExhausted === 'throw') throw this.exhausted(ok ? undefined : last);
+    if (!ok && typeof last === 'object' && last !== null) REFUSALS.byError.set(last, ++REFUSALS.count);
     return undefined;
   }
 

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { describe, expect, it, jest } from '@jest/globals';
-import type { Call } from '../../../lib/core/call.js';
+import type { Call, CallInfo } from '../../../lib/core/call.js';
 import {
   BulkheadFullError,
   CircuitOpenError,
@@ -13,6 +13,7 @@ import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
+import { HedgePolicy } from '../../../lib/policies/hedge/index.js';
 import { RateLimitPolicy } from '../../../lib/policies/rate-limit/index.js';
 import { FINAL_ERRORS, RetryPolicy, type RetryOptions } from '../../../lib/policies/retry/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
@@ -363,6 +364,83 @@ describe('RetryPolicy', () => {
     const pipeline = new Pipeline('inventory', [retry, limit], clock);
 
     expect(await outcomeOf(clock, pipeline.execute(doing(fail, failWith(undefined))))).toBeUndefined();
+  });
+
+  it('RT-10 nor is it seen where a hedge stands in between', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 3 });
+    const hedge = new HedgePolicy('inventory', { delay: '10s', idempotent: true }, { clock });
+    const breaker = new CircuitBreakerPolicy(
+      'inventory',
+      { failureThreshold: 2, openDuration: '1d' },
+      { clock },
+    );
+    const pipeline = new Pipeline('inventory', [retry, hedge, breaker], clock);
+    const last = new Error('second');
+
+    expect(await outcomeOf(clock, pipeline.execute(doing(fail, failWith(last))))).toBe(last);
+    expect(await outcomeOf(clock, pipeline.execute(doing(fail)))).toBeInstanceOf(CircuitOpenError);
+  });
+
+  it('RT-10 a refusal that the method itself answers with is its error', async () => {
+    const { clock, retry, doing } = setUp({ maxRetries: 3 });
+    const hedge = new HedgePolicy('inventory', { delay: '10s', idempotent: true }, { clock });
+    const broken = new CircuitBreakerPolicy('another', {}, { clock });
+    broken.forceOpen();
+    const another = new Pipeline('another', [hedge, broken], clock);
+    const pipeline = new Pipeline('inventory', [retry, hedge], clock);
+    const calling = doing(fail, () => another.execute(succeed));
+
+    expect(await outcomeOf(clock, pipeline.execute(calling))).toMatchObject({ policy: 'another' });
+  });
+
+  it('RT-10 a mistake in a function of an option is not hidden by what was before', async () => {
+    const mistake = new TypeError('a mistake');
+    const wrong = (call: CallInfo) => {
+      if (call.attempt > 1) throw mistake;
+      return 'key';
+    };
+    const { clock, retry, doing } = setUp({ maxRetries: 3 });
+    const limit = new RateLimitPolicy(
+      'inventory',
+      { capacity: 9, refillPerSecond: 1, key: wrong },
+      { clock },
+    );
+    const keyed = new Pipeline('inventory', [retry, limit], clock);
+    expect(await outcomeOf(clock, keyed.execute(doing(fail)))).toBe(mistake);
+
+    const recordErrors = (error: unknown) => {
+      if (error instanceof RateLimitExceededError) throw mistake;
+      return true;
+    };
+    const breaker = new CircuitBreakerPolicy('inventory', { recordErrors }, { clock });
+    const few = new RateLimitPolicy('few', { capacity: 1, refillPerSecond: 0.0001 }, { clock });
+    const order = ['retry', 'circuitBreaker', 'rateLimit'] as const;
+    const outside = new Pipeline('inventory', [retry, breaker, few], clock, order);
+    expect(await outcomeOf(clock, outside.execute(doing(fail)))).toBe(mistake);
+  });
+
+  it('BU-04 the error that is shown in place of a refusal is the one that a budget has refused', async () => {
+    const { clock, doing, startedAt } = setUp();
+    const budget = { max: 1, window: '60s' };
+    const nested = (options: RetryOptions) => {
+      const inner = new RetryPolicy('inner', { maxRetries: 5, budget, ...options }, { clock });
+      const limit = new RateLimitPolicy('inner', { capacity: 1, refillPerSecond: 1 }, { clock });
+      return new Pipeline('inner', [inner, limit], clock);
+    };
+    const outer = new RetryPolicy('outer', { maxRetries: 3, budget: false }, { clock });
+    const marked = nested({});
+    let calls = 0;
+    const twice = () => {
+      calls++;
+      return marked.execute(doing(fail));
+    };
+
+    expect(await outcomeOf(clock, outer.execute(twice))).toBe(DOWN);
+    expect([calls, startedAt.length]).toEqual([1, 1]);
+    expect(await outcomeOf(clock, nested({ onExhausted: 'throw' }).execute(doing(fail)))).toMatchObject({
+      name: 'RetryBudgetExhaustedError',
+      cause: DOWN,
+    });
   });
 
   it('RT-10 a refusal is what the caller sees after a result that was let go', async () => {
