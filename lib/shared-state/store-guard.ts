@@ -12,7 +12,7 @@ export class StoreUnavailableError extends Error {
 export class StoreLateError extends StoreUnavailableError {}
 
 export interface StoreGuardOptions {
-  /** What a call may take at most. Default 50 ms. */
+  /** What a call, or a probe, may take at most. Default 50 ms. */
   readonly timeoutMs?: number;
   /** Calls under way at most; more are not made. Default 1,000. */
   readonly maxInFlight?: number;
@@ -29,7 +29,8 @@ const SHORTEST_LIMIT_MS = 1;
 const FIRST_PROBE_MS = 250;
 /** Above this a store that is back would be noticed too late. */
 const LONGEST_PROBE_MS = 1_500;
-const PROBE_TIMEOUT_MS = 1_000;
+/** One that is lost again before that was not well. */
+const WELL_AFTER_MS = 10_000;
 
 /**
  * Stands between policies and their store: bounds how long a call may take and how many there are, and stops asking a
@@ -47,6 +48,7 @@ export class StoreGuard implements StoreHealth {
   private isDegraded = false;
   private isClosed = false;
   private probeDelayMs = FIRST_PROBE_MS;
+  private returnedAt = Number.NEGATIVE_INFINITY;
   private readonly listeners: ((lost: boolean, error: unknown) => void)[] = [];
   private readonly prober = new CallbackTimer(() => void this.probe());
   private readonly timeoutMs: number;
@@ -173,7 +175,7 @@ export class StoreGuard implements StoreHealth {
     if (this.timeouts < TIMEOUTS_TO_DEGRADE && this.errors < ERRORS_TO_DEGRADE) return;
     if (this.isDegraded || this.isClosed) return;
     this.isDegraded = true;
-    this.probeDelayMs = FIRST_PROBE_MS;
+    if (this.clock.now() - this.returnedAt >= WELL_AFTER_MS) this.probeDelayMs = FIRST_PROBE_MS;
     this.scheduleProbe();
     this.tell(true, error);
   }
@@ -187,8 +189,9 @@ export class StoreGuard implements StoreHealth {
 
   private async probe(): Promise<void> {
     try {
+      // A store that is too slow for calls is not back.
       await this.bounded(
-        PROBE_TIMEOUT_MS,
+        this.timeoutMs,
         () => this.options.probe(),
         () => {},
       );
@@ -199,6 +202,7 @@ export class StoreGuard implements StoreHealth {
     if (this.isClosed) return;
     this.timeouts = this.errors = 0;
     this.isDegraded = false;
+    this.returnedAt = this.clock.now();
     this.tell(false, undefined);
   }
 

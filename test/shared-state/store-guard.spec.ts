@@ -100,4 +100,56 @@ describe('StoreGuard', () => {
     await clock.advance(1);
     expect(await answer).toBe('here');
   });
+
+  it('SS-07 a store that is too slow stays lost; it is found once it answers in time', async () => {
+    let distanceMs = 100;
+    const changes: (readonly [boolean, number])[] = [];
+    const guard = new StoreGuard({ probe: () => answeredIn(distanceMs)() }, clock, () => 1);
+    guard.onChange((lost) => changes.push([lost, clock.now()]));
+    const calls: Promise<string>[] = [];
+    for (let i = 0; i < 50; i++) {
+      calls.push(failure(guard.run(undefined, answeredIn(distanceMs))));
+      await clock.advance(100);
+    }
+    await Promise.all(calls);
+    expect(changes).toEqual([[true, 150]]);
+
+    distanceMs = 40;
+    await clock.advance(2_000);
+    expect(guard.lost).toBe(false);
+  });
+
+  it('SS-07 a store that hangs is found within 2 s of its return, however long it was out', async () => {
+    // What was sent to it before it is back is never answered.
+    let isBack = false;
+    const probe = () => (isBack ? Promise.resolve() : new Promise(() => undefined));
+    const guard = new StoreGuard({ probe, timeoutMs: 500 }, clock, () => 0.999);
+    const calls = [1, 2].map(() => failure(guard.run(undefined, () => new Promise(() => undefined))));
+    await clock.advance(60_000);
+    await Promise.all(calls);
+    expect(guard.lost).toBe(true);
+    isBack = true;
+    await clock.advance(2_000);
+    expect(guard.lost).toBe(false);
+  });
+
+  it('SS-07 a store that is lost soon after its return is asked as seldom as before', async () => {
+    const probe = jest.fn(async () => undefined);
+    const guard = new StoreGuard({ probe }, clock, () => 1);
+    const probedAfter: number[] = [];
+    const lose = async () => {
+      await Promise.all([1, 2, 3].map(() => failure(guard.run(undefined, down))));
+      const lostAt = clock.now();
+      while (guard.lost) await clock.advance(10);
+      probedAfter.push(clock.now() - lostAt);
+    };
+
+    for (let i = 0; i < 5; i++) await lose();
+    await clock.advance(9_000);
+    await lose();
+    await clock.advance(10_000);
+    await lose();
+    expect(probedAfter).toEqual([250, 500, 1_000, 1_500, 1_500, 1_500, 250]);
+    expect(probe).toHaveBeenCalledTimes(7);
+  });
 });
