@@ -25,6 +25,8 @@ const REPORT_MS = REPORT_SYNCS * SYNC_MS;
 const FULL_MS = 50;
 /** A keyed circuit that nobody has called for so long says nothing more. */
 const QUIET_MS = 60_000;
+/** How often the store is told how a probe ended. */
+const SETTLE_TRIES = 4;
 /** Between two tries the others may have opened it anew. */
 const CLOSE_TRIES = 3;
 /** After all have closed: how many of 100 calls pass, a step per second. */
@@ -35,6 +37,14 @@ const MANUAL: ReadonlySet<CircuitState> = new Set(['forced-open', 'disabled', 'm
 
 /** A probe of all; or that there is none to be had, or that the store is lost. */
 type ProbeAnswer = Admission['fleetProbe'] | 'full' | 'alone';
+
+/** A probe that the store is told of. */
+interface EndedProbe {
+  readonly probe: string;
+  readonly version: number;
+  readonly outcome: CircuitProbeResult['outcome'];
+  triesLeft: number;
+}
 
 /** What a shared circuit needs of its policy. */
 export interface SharedCircuitOwner {
@@ -69,6 +79,8 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   /** Questions for a probe that are under way. */
   private asking = 0;
   private fullUntil = Number.NEGATIVE_INFINITY;
+  /** Probes whose end did not come through. */
+  private untold: EndedProbe[] = [];
   private usedAt: number;
   private rampFrom = Number.NEGATIVE_INFINITY;
   private rampCredit = 0;
@@ -149,6 +161,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
 
   stop(): void {
     this.isOver = true;
+    this.untold = [];
     this.clock.disarm(this);
     this.circuit.goAlone();
     this.circuit.guide = undefined;
@@ -175,6 +188,8 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
       this.hear(view, version);
       if (view.granted) return { probe, version };
     } catch {
+      // The answer may have been late, and the permit given.
+      this.tellLater({ probe, version, outcome: undefined, triesLeft: SETTLE_TRIES });
       if (this.isStoreLost) {
         this.lose();
         return 'alone';
@@ -209,10 +224,43 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
   }
 
   private async settle(probe: string, version: number, flags: number | undefined): Promise<void> {
-    const settings = this.owner.settings();
     const failed = flags !== undefined && (flags & FAILED) !== 0;
     const outcome = flags === undefined ? undefined : { failed, slow: (flags & SLOW) !== 0 };
-    const result: CircuitProbeResult = {
+    await this.tell({ probe, version, outcome, triesLeft: SETTLE_TRIES });
+    const { rateMode } = this.owner.settings();
+    // The others go on probing; here it failed.
+    if (failed && !rateMode && this.version === version && this.circuit.isGuidedHalfOpen) {
+      this.circuit.set('open', 'a half-open probe failed');
+    }
+  }
+
+  /** Never rejects. */
+  private async tell(ended: EndedProbe): Promise<void> {
+    ended.triesLeft--;
+    try {
+      this.hear(await this.fleet.state.circuit.settle(this.key, this.resultOf(ended)), ended.version);
+      this.fullUntil = Number.NEGATIVE_INFINITY;
+    } catch {
+      this.tellLater(ended);
+      if (this.isStoreLost) this.lose();
+    }
+  }
+
+  /** Once a report has come through again. */
+  private tellLater(ended: EndedProbe): void {
+    if (ended.triesLeft > 0 && !this.isOver) this.untold.push(ended);
+  }
+
+  private tellAgain(): void {
+    const { untold } = this;
+    this.untold = [];
+    // Under another version it changes nothing.
+    for (const ended of untold) if (ended.version === this.version) void this.tell(ended);
+  }
+
+  private resultOf({ probe, version, outcome }: EndedProbe): CircuitProbeResult {
+    const settings = this.owner.settings();
+    return {
       version,
       probe,
       outcome,
@@ -224,16 +272,6 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
       size: this.fleet.size,
       openMs: settings.openDuration(this.openings + 1),
     };
-    try {
-      this.hear(await this.fleet.state.circuit.settle(this.key, result), version);
-      this.fullUntil = Number.NEGATIVE_INFINITY;
-    } catch {
-      if (this.isStoreLost) this.lose();
-    }
-    // The others go on probing; here it failed.
-    if (failed && !settings.rateMode && this.version === version && this.circuit.isGuidedHalfOpen) {
-      this.circuit.set('open', 'a half-open probe failed');
-    }
   }
 
   /** Says what is seen here, and hears how things are for all; one at a time. Never rejects. */
@@ -263,6 +301,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
       if (this.closing > 0) this.syncAgain = true;
       this.missed = 0;
       this.hear(view, version);
+      this.tellAgain();
     } catch {
       this.missed++;
       if (this.isStoreLost) this.lose();

@@ -300,6 +300,77 @@ describe('a circuit that instances share', () => {
     void never;
   });
 
+  it('SS-05 how a probe ended is told again with the next report where it could not be told', async () => {
+    const fleet = await fleetOf(2, { successThreshold: 1 });
+    await openForAll(fleet);
+    const [one] = fleet.all;
+    one.health = { lost: false };
+    one.failing.add('settle');
+    await one.ok();
+    await fleet.clock.advance(0);
+    expect(fleet.states()).toEqual(['half-open', 'half-open']);
+    one.failing.clear();
+    await fleet.clock.advance(1_200);
+    expect(fleet.states()).toEqual(['closed', 'closed']);
+    expect(one.questions.settle).toBe(2);
+  });
+
+  it('SS-05 it is told four times at most, and no more once all have gone on or this instance has left', async () => {
+    const untold = async () => {
+      const fleet = await fleetOf(2, { successThreshold: 1, openDuration: '60s' });
+      for (const instance of fleet.all) await instance.trip();
+      await fleet.clock.advance(60_700);
+      const [one, other] = fleet.all;
+      one.health = { lost: false };
+      one.failing.add('settle');
+      await one.ok();
+      await fleet.clock.advance(0);
+      return { ...fleet, one, other };
+    };
+    const always = await untold();
+    await always.clock.advance(20_000);
+    expect(always.one.questions.settle).toBe(4);
+
+    const closed = await untold();
+    await closed.other.ok();
+    await closed.clock.advance(20_000);
+    expect(closed.states()).toEqual(['closed', 'closed']);
+    // Its next report hears of the new version before anything is told again.
+    expect(closed.one.questions.settle).toBe(1);
+
+    const left = await untold();
+    await left.one.leave?.();
+    await left.clock.advance(20_000);
+    expect(left.one.questions.settle).toBe(1);
+    // That of the other instance.
+    expect(left.clock.pending).toBe(1);
+  });
+
+  it('SS-05 the permit of a probe whose answer never came is given back', async () => {
+    const fleet = await fleetOf(2, { halfOpenMaxCalls: 1 });
+    await openForAll(fleet);
+    const [one, other] = fleet.all;
+    one.health = { lost: false };
+    const late = Promise.reject(new StoreUnavailableError('The store has not answered in time.'));
+    late.catch(() => undefined);
+    one.heldBack.probe = late;
+    await expect(one.ok()).rejects.toThrow(CircuitOpenError);
+    await expect(other.ok()).rejects.toThrow(CircuitOpenError);
+    await fleet.clock.advance(700);
+    expect(await other.ok()).toBe('fine');
+  });
+
+  it('SS-05 a probe that failed opens the circuit of its instance at once, also where it could not be told', async () => {
+    const fleet = await fleetOf(3);
+    await openForAll(fleet);
+    const [one] = fleet.all;
+    one.health = { lost: false };
+    one.failing.add('settle');
+    await one.fail();
+    await fleet.clock.advance(0);
+    expect(fleet.states()).toEqual(['open', 'half-open', 'half-open']);
+  });
+
   it('SS-05 after closing, calls come back by 10, 25, 50 and 100 of 100', async () => {
     const fleet = await fleetOf(2);
     await openForAll(fleet);
