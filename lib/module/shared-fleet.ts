@@ -23,9 +23,15 @@ export interface SharedStateStats {
   readonly totalMs: number;
 }
 
-/** The instances that share state: says that this one is alive, and learns how many are. */
+/**
+ * The instances that share state: says that this one is alive, and learns how many are. It believes at once that there are
+ * more, and that there are fewer when no answer of some seconds says otherwise: a store that was emptied or away knows only
+ * those that have spoken since.
+ */
 export class SharedFleet implements Fleet {
   size = 1;
+  /** The last answers, as many as an instance may miss beats. */
+  private readonly counts: number[] = [];
   private readonly beat = new CallbackTimer(() => void this.sayAlive());
   /** By kind and policy: the numbers that hold here. */
   private readonly numbers = new Map<string, { readonly key: StateKey; text: string; warned: boolean }>();
@@ -87,12 +93,18 @@ export class SharedFleet implements Fleet {
 
   private async sayAlive(): Promise<void> {
     try {
-      this.size = Math.max(1, await this.state.presence.beat(ALIVE_MS));
+      this.count(await this.state.presence.beat(ALIVE_MS));
       if (this.beats++ % BEATS_TO_COMPARE === 0) await this.compareNumbers();
     } catch {
       // While the store is lost the last count is the best there is.
     }
     if (!this.isOver) this.clock.arm(this.beat, this.clock.now() + BEAT_MS);
+  }
+
+  private count(instances: number): void {
+    this.counts.push(instances);
+    if (this.counts.length > ALIVE_MS / BEAT_MS) this.counts.shift();
+    this.size = Math.max(1, ...this.counts);
   }
 
   /** Two instances with different numbers find each other's, and each says so once. */

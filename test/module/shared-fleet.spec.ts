@@ -45,6 +45,46 @@ describe('instances that share state', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('SS-05 a store that has forgotten who there is makes nobody believe to be alone', async () => {
+    const clock = new ManualClock();
+    const state = new MemoryState(new MemoryWorld(clock));
+    const answers = [6, 6, 1, 4, 7, 2, 2, 2, 2, 2];
+    const beat = async () => answers.shift() ?? 2;
+    Object.assign(state, { presence: { beat, leave: async () => undefined } });
+    const fleet = new SharedFleet(state, clock, new EventHub());
+    await fleet.start();
+    const sizes = [fleet.size];
+    while (answers.length > 0) {
+      await clock.advance(2_000);
+      sizes.push(fleet.size);
+    }
+    await fleet.stop();
+
+    expect(sizes).toEqual([6, 6, 6, 6, 7, 7, 7, 7, 2, 2]);
+  });
+
+  it('SS-05 nor does one that was away for long', async () => {
+    const clock = new ManualClock();
+    const state = new MemoryState(new MemoryWorld(clock));
+    let isAway = false;
+    let count = 6;
+    const beat = async () => {
+      if (isAway) throw new Error('away');
+      return count;
+    };
+    Object.assign(state, { presence: { beat, leave: async () => undefined } });
+    const fleet = new SharedFleet(state, clock, new EventHub());
+    await fleet.start();
+    isAway = true;
+    await clock.advance(60_000);
+    isAway = false;
+    count = 1;
+    await clock.advance(2_000);
+
+    expect(fleet.size).toBe(6);
+    await fleet.stop();
+  });
+
   it('SS-09 numbers are told at the start and when they change, not for each key', async () => {
     const clock = new ManualClock();
     const said: string[] = [];

@@ -298,7 +298,8 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
 
   /** A key without calls is forgotten, so that there are never more keys than calls. */
   emptied(slots: Slots): void {
-    if (slots.key !== undefined) this.keyed.delete(slots.key);
+    // One that was emptied twice is no longer that of its key.
+    if (slots.key !== undefined && this.keyed.get(slots.key) === slots) this.keyed.delete(slots.key);
   }
 
   private refusalMessage(reason: RefusalReason, slots: Slots): string {

@@ -21,6 +21,7 @@ const FIRST_RETRY_MS = 250;
 const OK = '+';
 const THROWN = '-';
 const TOO_LARGE = '!';
+const NO_TEXT = '?';
 
 /**
  * Remembers outcomes for all instances. While the store is lost nothing begins: what may run twice is what idempotency is
@@ -77,7 +78,13 @@ export class SharedOnceStore implements OnceStore {
   }
 
   private encode({ ok, value }: OnceOutcome): string {
-    const text = ok ? OK + this.codec.encode(value) : THROWN + JSON.stringify(describeError(value));
+    let text: string;
+    try {
+      text = ok ? OK + this.codec.encode(value) : THROWN + JSON.stringify(describeError(value));
+    } catch {
+      // That it has been made is kept all the same.
+      return NO_TEXT;
+    }
     return Buffer.byteLength(text) > MAX_VALUE_BYTES ? TOO_LARGE : text;
   }
 
@@ -85,8 +92,8 @@ export class SharedOnceStore implements OnceStore {
     const rest = text.slice(1);
     if (text.startsWith(OK)) return { ok: true, value: this.codec.decode(rest) };
     if (text.startsWith(THROWN)) return { ok: false, value: errorFrom(rest) };
-    const message =
-      'This call has been made; what it returned was too large to be kept for another instance.';
+    const why = text === TOO_LARGE ? 'was too large to be' : 'cannot be written down, and was not';
+    const message = `This call has been made; what came of it ${why} kept for another instance.`;
     return { ok: false, value: new IdempotencyConflictError(message, { policy: this.policy }) };
   }
 }

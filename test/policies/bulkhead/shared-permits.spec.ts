@@ -791,3 +791,36 @@ describe('Permits under random operations', () => {
     );
   }, 60_000);
 });
+
+describe('a keyed limit that instances share', () => {
+  it('BH-01 one that was forgotten late does not take away that of its key', async () => {
+    const clock = new ManualClock();
+    const lost = async () => {
+      throw new Error('lost');
+    };
+    const state = Object.assign(new MemoryState(new MemoryWorld(clock)), {
+      permits: { acquire: lost, renew: lost, release: lost },
+    });
+    const bulkhead = new BulkheadPolicy(
+      'reads',
+      { maxConcurrent: 1, maxQueue: 0, key: () => 'alice', shared: { lease: '1s' } },
+      { clock, random: () => 0.6, fleet: { state, size: 1 } },
+    );
+    const first = deferred();
+    const second = deferred();
+    const ended = bulkhead.execute(() => first.promise);
+    await clock.advance(1_020);
+    first.resolve('done');
+    await clock.advance(1);
+    await ended;
+    const running = bulkhead.execute(() => second.promise);
+    await clock.advance(35);
+
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 1, keys: 1 });
+    const refused = bulkhead.execute(() => 'one too many').catch((error: unknown) => error);
+    await clock.advance(5);
+    expect(await refused).toBeInstanceOf(BulkheadFullError);
+    second.resolve('done');
+    await running;
+  });
+});

@@ -146,6 +146,26 @@ describe('Idempotency that instances share', () => {
     });
   });
 
+  it('ID-01 what cannot be written down is known to have been done, also after the lease', async () => {
+    const { first, second, clock } = setUp();
+    const circular: { self?: unknown } = {};
+    circular.self = circular;
+    const cases: [string, unknown][] = [
+      ['big', { id: 10n }],
+      ['circular', circular],
+    ];
+    for (const [key, result] of cases)
+      expect(await first.once.execute(() => result, under(key))).toBe(result);
+    await clock.advance(300_000);
+
+    for (const [key] of cases)
+      expect(await errorOf(second.once.execute(() => 'again', under(key)))).toMatchObject({
+        constructor: IdempotencyConflictError,
+        message:
+          'This call has been made; what came of it cannot be written down, and was not kept for another instance.',
+      });
+  });
+
   it('while the store is lost nothing begins', async () => {
     const { first } = setUp();
     const lost = new Error('connection lost');
