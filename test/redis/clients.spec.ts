@@ -3,6 +3,7 @@ import { Cluster, Redis } from 'ioredis';
 import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis-5';
 import { createClient, createCluster } from 'redis';
 import { createClient as createClient5, createCluster as createCluster5 } from 'redis-5';
+import { driverOf } from '../../lib/shared-state/redis/drivers.js';
 import { redisState, type IoredisLike, type NodeRedisLike } from '../../lib/shared-state/redis/index.js';
 import { canOwnRedis, startOwnRedis, type RedisServer } from './server.js';
 
@@ -86,6 +87,9 @@ const HOUR_US = 3_600_000_000;
     const borrow = { limit: 3, want: 5, leaseMs: 60_000 };
     expect(await state.permits.acquire(key('permits'), borrow)).toEqual({ granted: 3, held: 3 });
     expect(await state.permits.renew(key('permits'), 60_000, 2)).toBe(2);
+
+    const nodeOf = driverOf(client).nodeOf?.('resilience:{test}:v1');
+    expect(nodeOf).toBe(clients === clustered ? `127.0.0.1:${server.port}` : undefined);
 
     const begun = await state.once.begin(key('once'), 'print', 60_000);
     expect(begun.kind).toBe('run');

@@ -1,5 +1,6 @@
 import { describeValue } from '../../core/option-form.js';
 import { propertyOf } from '../../core/property.js';
+import { hashSlot } from './hash-slot.js';
 import type { Script } from './script.js';
 
 export type ScriptArgument = string | number;
@@ -13,6 +14,8 @@ export interface StoreDriver {
     keys: string | readonly string[],
     args: readonly ScriptArgument[],
   ): Promise<ScriptReply>;
+  /** Where it is a cluster: which node has a key, `undefined` while that is not known. */
+  readonly nodeOf?: ((key: string) => string | undefined) | undefined;
 }
 
 /** What we use of `ioredis`: a `Redis` or a `Cluster`. @publicApi */
@@ -46,6 +49,7 @@ function ioredisDriver(client: IoredisLike): StoreDriver {
         () => client.eval(script.lua, count, ...rest),
       );
     },
+    nodeOf: nodeFinder(client),
   };
 }
 
@@ -58,6 +62,20 @@ function nodeRedisDriver(client: NodeRedisLike): StoreDriver {
         () => client.eval(script.lua, options),
       );
     },
+    nodeOf: nodeFinder(client),
+  };
+}
+
+/**
+ * Both clients of a cluster keep in `slots` who has which: `ioredis` addresses, `redis` a shard. Where the client puts a
+ * prefix with braces before each key, all keys are on one node, and it does no harm that this takes it for several.
+ */
+function nodeFinder(client: IoredisLike | NodeRedisLike): StoreDriver['nodeOf'] {
+  if (!Array.isArray(propertyOf(client, 'slots'))) return undefined;
+  return (key) => {
+    const owner = propertyOf(propertyOf(client, 'slots'), String(hashSlot(key)));
+    const address = propertyOf(owner, '0') ?? propertyOf(propertyOf(owner, 'master'), 'address');
+    return typeof address === 'string' ? address : undefined;
   };
 }
 

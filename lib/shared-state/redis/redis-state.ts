@@ -47,7 +47,7 @@ import {
   SYNC,
   TAKE,
 } from './scripts.js';
-import { ServerClock } from './server-clock.js';
+import { ServerClocks, type ServerClock } from './server-clock.js';
 import { TakesTogether } from './takes-together.js';
 
 /** Options of {@link redisState}. @publicApi */
@@ -97,7 +97,7 @@ export class RedisState implements SharedState {
   /** Which instance this is. */
   readonly owner = randomUUID();
   private readonly clock: Clock;
-  private readonly serverClock = new ServerClock();
+  private readonly serverClocks: ServerClocks;
   private readonly guard: StoreGuard;
   private readonly takes: TakesTogether;
   /** Names operations; short, as it goes with each of them. */
@@ -121,8 +121,9 @@ export class RedisState implements SharedState {
       throw new TypeError(`redisState: "timeout" must be a duration above 0, got ${describeValue(timeout)}.`);
     }
     this.clock = options.clock ?? systemClock;
+    this.serverClocks = new ServerClocks(driver.nodeOf, this.clock);
     this.guard = new StoreGuard(
-      { timeoutMs, probe: () => this.ask(CHECK, CHECKED) },
+      { timeoutMs, probe: () => this.ask(CHECK, this.nameOf(CHECKED)) },
       this.clock,
       options.random ?? Math.random,
     );
@@ -244,30 +245,49 @@ export class RedisState implements SharedState {
     args: readonly ScriptArgument[],
     giveUpAt: number,
   ): Promise<ScriptReply> {
-    const { clock, serverClock } = this;
-    if (!serverClock.isKnown) {
-      await this.ask(CLOCK, NO_SUBJECT);
-      if (clock.now() >= giveUpAt) throw new StoreUnavailableError('Nobody waits for the answer any more.');
+    const name = typeof names === 'string' ? names : (names[0] as string);
+    let server = this.serverClocks.of(name);
+    if (!server.isKnown) {
+      server = await this.ask(CLOCK, name);
+      if (this.isOver(giveUpAt)) throw new StoreUnavailableError('Nobody waits for the answer any more.');
     }
     const operation = `${this.operationPrefix}${++this.operations}`;
-    const sentAt = clock.now();
-    const reply = await this.driver.run(script, names, [serverClock.at(giveUpAt), operation, ...args]);
-    serverClock.note(Number(reply[0]), sentAt, clock.now());
-    if (reply[1] === 'late') throw new StoreLateError('The shared store got the request too late.');
-    return reply;
+    for (let isRepeated = false; ; isRepeated = true) {
+      const sentAt = this.clock.now();
+      const reply = await this.driver.run(script, names, [server.at(giveUpAt), operation, ...args]);
+      server = this.note(name, reply, sentAt);
+      if (reply[1] !== 'late') return reply;
+      // It is in time here, so that clock was not the one that was known: another server has the key now, or it was set.
+      if (isRepeated || this.isOver(giveUpAt)) {
+        throw new StoreLateError('The shared store got the request too late.');
+      }
+    }
+  }
+
+  /** Whether nobody waits for what is to be given up then, or the store is not to be asked. */
+  private isOver(giveUpAt: number): boolean {
+    return this.guard.lost || this.clock.now() >= giveUpAt;
+  }
+
+  private note(name: string, [serverUs]: ScriptReply, sentAt: number): ServerClock {
+    // Only now: the client may have been told of another node on the way.
+    const server = this.serverClocks.of(name);
+    server.note(Number(serverUs), sentAt, this.clock.now());
+    return server;
   }
 
   /** Something that is never too late, and tells whether this is a server that will do. */
-  private async ask(script: Script, key: StateKey): Promise<void> {
+  private async ask(script: Script, name: string): Promise<ServerClock> {
     const sentAt = this.clock.now();
-    const [serverUs, , version] = await this.run(script, this.nameOf(key));
+    const reply = await this.run(script, name);
+    const version = reply[2];
     if (!(Number.parseInt(String(version)) >= OLDEST_VERSION)) {
       const found = version === '' || version === undefined ? 'an older one' : String(version);
       throw new Error(
         `The shared store must be Redis ${OLDEST_VERSION} or newer, or Valkey; it is ${found}.`,
       );
     }
-    this.serverClock.note(Number(serverUs), sentAt, this.clock.now());
+    return this.note(name, reply, sentAt);
   }
 
   private async run(script: Script, name: string): Promise<ScriptReply> {

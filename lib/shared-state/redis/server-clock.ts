@@ -1,7 +1,13 @@
+import type { Clock } from '../../core/clock.js';
 import { US_PER_MS } from '../../core/duration.js';
+import type { StoreDriver } from './drivers.js';
 
 /** For how long an estimate is good; clocks drift apart. */
 const GOOD_FOR_MS = 10_000;
+/** After this a node of a cluster is asked again. A server alone is heard of all the time. */
+const KEPT_FOR_MS = 60_000;
+/** Nodes come and go, and get new addresses. */
+const NODES_KEPT = 1_000;
 
 /**
  * What time it is at the server, from its answers: one that says `serverUs` was read between the request and the answer,
@@ -14,6 +20,10 @@ export class ServerClock {
 
   get isKnown(): boolean {
     return this.offsetUs !== undefined;
+  }
+
+  isKept(now: number): boolean {
+    return this.isKnown && now - this.notedAt < KEPT_FOR_MS;
   }
 
   /** Takes an answer in; times are monotonic milliseconds of this process. */
@@ -31,5 +41,29 @@ export class ServerClock {
   /** An instant of this process on the server's clock, in whole microseconds. */
   at(localMs: number): number {
     return Math.floor(localMs * US_PER_MS + (this.offsetUs as number));
+  }
+}
+
+/** The clock of a server alone, or those of a cluster's nodes: a deadline by that of another node would be none. */
+export class ServerClocks {
+  private readonly only = new ServerClock();
+  private readonly byNode = new Map<string, ServerClock>();
+
+  constructor(
+    private readonly nodeOf: StoreDriver['nodeOf'],
+    private readonly clock: Clock,
+  ) {}
+
+  /** That of the server which has the key. Where nobody knows which, it is one that knows nothing yet. */
+  of(name: string): ServerClock {
+    if (this.nodeOf === undefined) return this.only;
+    const node = this.nodeOf(name);
+    if (node === undefined) return new ServerClock();
+    const kept = this.byNode.get(node);
+    if (kept?.isKept(this.clock.now())) return kept;
+    const clock = new ServerClock();
+    if (this.byNode.size >= NODES_KEPT) this.byNode.clear();
+    this.byNode.set(node, clock);
+    return clock;
   }
 }
