@@ -16,6 +16,10 @@ export function resilienceSchema(): Schema {
     description: 'Policies of ResilienceModule.forRoot(resilienceConfig(…)).',
     ...rest,
     properties: { $schema: { type: 'string' }, ...(properties as object) },
+    $defs: {
+      time: { type: 'string', pattern: durationPattern('') },
+      timeAboveZero: { type: 'string', pattern: durationPattern('(?=[0.]*[1-9])') },
+    },
   };
 }
 
@@ -62,7 +66,7 @@ function schemaOfForm(form: OptionForm): Schema | undefined {
       return {
         anyOf: [
           { type: 'number', ...boundsOf(form.min === undefined ? { exclusiveMinimum: 0, ...form } : form) },
-          { type: 'string', pattern: String.raw`^\d+(\.\d+)? ?[a-z]+$` },
+          { $ref: `#/$defs/${form.min === undefined ? 'timeAboveZero' : 'time'}` },
         ],
       };
     case 'boolean':
@@ -131,4 +135,12 @@ function boundsOf({
     ...(least !== undefined ? { exclusiveMinimum: least } : min !== undefined && { minimum: min }),
     ...(max !== undefined && Number.isFinite(max) && { maximum: max }),
   };
+}
+
+/** What the package `ms` reads. Schemas have no flag for capital letters. */
+function durationPattern(digits: string): string {
+  const units =
+    'milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|w|years?|yrs?|y';
+  const anyCase = units.replaceAll(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`);
+  return String.raw`^${digits}(\d+)?\.?\d+ *(${anyCase})?$`;
 }

@@ -6,6 +6,7 @@ import { isObject } from '../core/property.js';
 import { suggest } from '../core/suggest.js';
 import type { ResilienceModuleOptions } from '../module/resilience.options.js';
 import { configTable } from './config-table.js';
+import { CHAOS_VARIABLE } from '../policies/chaos/permission.js';
 import { resilienceConfig } from './resilience-config.js';
 
 /** Where {@link resilienceConfigFromEnv} looks. @publicApi */
@@ -45,7 +46,8 @@ export function resilienceConfigFromEnv(options: EnvConfigOptions = {}): Resilie
   const config = structuredClone(base) as Record<string, unknown>;
   const problems: OptionProblem[] = [];
   for (const [name, text] of Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    if (!name.startsWith(prefix) || text === undefined) continue;
+    // It gives permission from outside of what is configured.
+    if (!name.startsWith(prefix) || text === undefined || name === CHAOS_VARIABLE) continue;
     const problem = place(config, { name, text }, name.slice(prefix.length).split('__'));
     if (problem !== undefined) problems.push({ where: `environment variable ${name}`, message: problem });
   }

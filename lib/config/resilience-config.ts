@@ -1,6 +1,7 @@
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
 import { describeValue, either } from '../core/option-form.js';
 import { isObject } from '../core/property.js';
+import { checkSomeOptions } from '../core/option-table.js';
 import { suggest } from '../core/suggest.js';
 import { NAMED_KINDS, POLICY_KINDS } from '../module/policy-kinds.js';
 import type { ResilienceModuleOptions } from '../module/resilience.options.js';
@@ -12,8 +13,10 @@ type Entries = Record<string, Record<string, unknown>>;
  * The module's options from what a JSON or YAML file says, in the form of `resilience.schema.json`. Within a kind the entry
  * `default` holds for all others, and `baseConfig: 'name'` takes over what another entry says, as in Resilience4j.
  *
- * @param config - What the parser of the file returned. Of what is wrong inside a policy `forRoot` tells, with everything else.
- * @throws {@link InvalidOptionsError} with every entry that is no object, names a base that is not there, or is unknown.
+ * @param config - What the parser of the file returned. Where only options of policies are wrong, `forRoot` tells, with
+ * everything else.
+ * @throws {@link InvalidOptionsError} where it is no object, and with every entry that is none, names a base that is not
+ * there, or is unknown, and everything else that is wrong in the file.
  *
  * @example
  * ResilienceModule.forRoot(resilienceConfig(JSON.parse(readFileSync('resilience.json', 'utf8'))))
@@ -21,23 +24,31 @@ type Entries = Record<string, Record<string, unknown>>;
  * @publicApi
  */
 export function resilienceConfig(config: object): ResilienceModuleOptions {
+  if (!isPlain(config)) {
+    const message = `A configuration must be an object, got ${describeValue(config)}.`;
+    throw new InvalidOptionsError([{ where: 'resilienceConfig', message }]);
+  }
   const problems: OptionProblem[] = [];
-  const given = { ...config } as Record<string, unknown>;
+  const inside: OptionProblem[] = [];
+  const given: Record<string, unknown> = { ...config };
   // A file may name the schema that it follows.
   delete given['$schema'];
   const names = configTable.rows.map(({ name }) => name);
   for (const name of Object.keys(given)) if (!names.includes(name)) problems.push(unknown(name, names));
   const defaults: Record<string, unknown> = {};
   for (const kind of NAMED_KINDS) {
-    const { plural } = POLICY_KINDS[kind];
+    const { plural, table } = POLICY_KINDS[kind];
     if (given[plural] === undefined) continue;
     const entries = entriesOf(given[plural], plural, problems);
     const resolved = withBases(entries, plural, problems);
+    for (const [name, options] of Object.entries(resolved))
+      inside.push(...checkSomeOptions(table, options, `resilienceConfig ${plural}.${name}`));
     if (resolved[DEFAULT_NAME] !== undefined) defaults[kind] = resolved[DEFAULT_NAME];
     delete resolved[DEFAULT_NAME];
     given[plural] = resolved;
   }
-  if (problems.length > 0) throw new InvalidOptionsError(problems);
+  // Where this is all, `forRoot` says it, together with what decorators get wrong.
+  if (problems.length > 0) throw new InvalidOptionsError([...problems, ...inside]);
   return { ...given, defaults };
 }
 

@@ -10,6 +10,7 @@ import {
   type FormProblem,
 } from './option-form.js';
 import type { OptionForm, OptionRow, OptionTable } from './option-row.js';
+import { propertyOf } from './property.js';
 import { suggest } from './suggest.js';
 
 export { optionsMarkdown } from './option-docs.js';
@@ -38,11 +39,26 @@ export function defineOptions<Given extends object, Resolved = Given>(
  * @param where the place that is named to the user, e.g. `@Retry on PaymentsService.charge`
  */
 export function checkOptions(table: OptionTable, given: unknown, where: string): OptionProblem[] {
+  return problemsAt(table, given, where, table.rows);
+}
+
+/** As {@link checkOptions}, of options that others will complete: none is missing. */
+export function checkSomeOptions(table: OptionTable, given: unknown, where: string): OptionProblem[] {
+  const rows = table.rows.filter(({ name }) => propertyOf(given, name) !== undefined);
+  return problemsAt(table, given, where, rows);
+}
+
+function problemsAt(
+  table: OptionTable,
+  given: unknown,
+  where: string,
+  rows: readonly OptionRow[],
+): OptionProblem[] {
   if (given !== undefined && !isOfKind({ kind: 'object' }, given)) {
     return [{ where, message: `Options must be an object, got ${describeValue(given)}.` }];
   }
   const subject = where.split(' on ', 1)[0] as string;
-  return problemsOf(table, given ?? {}, '', subject).map(({ path, message }) => ({
+  return problemsOf(table, given ?? {}, '', subject, rows).map(({ path, message }) => ({
     where,
     option: path,
     message,
@@ -63,13 +79,19 @@ export function resolveOptions<Given extends object, Resolved>(
   return resolved as Resolved;
 }
 
-function problemsOf(table: OptionTable, given: object, path: string, subject: string): FormProblem[] {
+function problemsOf(
+  table: OptionTable,
+  given: object,
+  path: string,
+  subject: string,
+  rows = table.rows,
+): FormProblem[] {
   const values = given as Readonly<Record<string, unknown>>;
   const names = table.rows.map((row) => row.name);
   const unknown = Object.keys(values)
     .filter((name) => values[name] !== undefined && !names.includes(name))
     .map((name) => unknownOption(name, names, path, subject));
-  return [...unknown, ...table.rows.flatMap((row) => problemsOfRow(row, values[row.name], path))];
+  return [...unknown, ...rows.flatMap((row) => problemsOfRow(row, values[row.name], path))];
 }
 
 function unknownOption(name: string, names: readonly string[], path: string, subject: string): FormProblem {

@@ -1,7 +1,7 @@
 import { parseDuration } from '../core/duration.js';
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
 import { describeValue } from '../core/option-form.js';
-import { refuseProblems } from '../core/option-table.js';
+import { checkSomeOptions, refuseProblems } from '../core/option-table.js';
 import { suggest } from '../core/suggest.js';
 import type { ChaosEnvironment } from '../policies/chaos/index.js';
 import {
@@ -31,6 +31,8 @@ export class PolicyRegistry {
   private readonly unchecked: (() => OptionProblem[])[] = [];
   private readonly policies = emptyByKind();
   private readonly reserved = emptyByKind();
+  /** The options that the defaults of each kind get wrong. */
+  private readonly wrongDefaults = {} as Record<NamedKind, ReadonlySet<string | undefined>>;
 
   constructor(
     private readonly defaults: PolicyDefaults,
@@ -38,6 +40,11 @@ export class PolicyRegistry {
     environment: ChaosEnvironment,
   ) {
     this.environment = { ...environment, budgets: (name) => this.get('retryBudget', name) };
+    for (const kind of NAMED_KINDS) {
+      const problems = this.defaultProblems(kind);
+      this.wrongDefaults[kind] = new Set(problems.map(({ option }) => option));
+      this.unchecked.push(() => problems);
+    }
   }
 
   /** Takes configuration over; what contradicts comes back. Decorators may complete it: {@link configuredProblems}. */
@@ -115,13 +122,7 @@ export class PolicyRegistry {
 
   /** The options that a policy of this name has, or would have. */
   optionsOf<K extends NamedKind>(kind: K, name: string | undefined, own?: object): PolicyOptions[K] {
-    const id = name === undefined ? '' : idOf(kind, name);
-    return {
-      ...this.defaults[kind],
-      ...this.configured.get(id)?.options,
-      ...this.declared.get(id)?.options,
-      ...own,
-    } as PolicyOptions[K];
+    return { ...this.defaults[kind], ...this.ownOptionsOf(kind, name), ...own } as PolicyOptions[K];
   }
 
   /** The policy of that name, made at first use. */
@@ -183,7 +184,25 @@ export class PolicyRegistry {
     // Not even an object: let the table say so.
     if (own !== undefined && (typeof own !== 'object' || own === null))
       return problems(own as PolicyOptions[K], where, this.environment);
-    return problems(this.optionsOf(kind, name, own), where, this.environment);
+    const found = problems(this.optionsOf(kind, name, own), where, this.environment);
+    const wrong = this.wrongDefaults[kind];
+    if (wrong.size === 0) return found;
+    const said = { ...this.ownOptionsOf(kind, name), ...own };
+    // What the defaults get wrong by themselves is said once, there.
+    return found.filter(
+      ({ option = '' }) => !wrong.has(option) || (option.split('.', 1)[0] as string) in said,
+    );
+  }
+
+  /** What configuration and decorators say of a name. */
+  private ownOptionsOf(kind: NamedKind, name: string | undefined): object {
+    const id = name === undefined ? '' : idOf(kind, name);
+    return { ...this.configured.get(id)?.options, ...this.declared.get(id)?.options };
+  }
+
+  private defaultProblems(kind: NamedKind): OptionProblem[] {
+    const { table } = POLICY_KINDS[kind];
+    return checkSomeOptions(table, this.defaults[kind], `ResilienceModule.forRoot defaults.${kind}`);
   }
 
   /** Bounds what names can make. @throws {@link InvalidOptionsError} */

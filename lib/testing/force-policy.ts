@@ -1,4 +1,5 @@
 import { TimeoutExceededError, type RateLimitDecision } from '../core/errors.js';
+import { describeValue, either } from '../core/option-form.js';
 import { BulkheadPolicy } from '../policies/bulkhead/index.js';
 import { CircuitBreakerPolicy } from '../policies/circuit-breaker/index.js';
 import { RateLimitPolicy } from '../policies/rate-limit/index.js';
@@ -26,6 +27,7 @@ const REASON = 'forced by a test';
  * the method begins.
  *
  * @returns what lets the policy decide again.
+ * @throws TypeError where the policy cannot be forced to be that.
  *
  * @example
  * const letGo = forcePolicy(resilience.circuitBreaker('payments'), 'open');
@@ -35,11 +37,28 @@ const REASON = 'forced by a test';
  * @publicApi
  */
 export function forcePolicy<P extends Forceable>(policy: P, state: ForcedState<P>): () => void {
+  const states = statesOf(policy);
+  if (!states.includes(state)) {
+    const allowed = either(states.map((one) => JSON.stringify(one)));
+    throw new TypeError(
+      `forcePolicy: "${policy.name}" can be forced to be ${allowed}, got ${describeValue(state)}.`,
+    );
+  }
   if (policy instanceof CircuitBreakerPolicy) return forceBreaker(policy, state as 'open' | 'closed');
   if (policy instanceof BulkheadPolicy) return forceFull(policy);
   if (policy instanceof RateLimitPolicy) return forceLimit(policy);
   if (policy instanceof TimeoutPolicy) return forceExpired(policy);
   return shadow(policy, { tryTake: () => false, canRetry: () => false });
+}
+
+function statesOf(policy: Forceable): readonly string[] {
+  if (policy instanceof CircuitBreakerPolicy) return ['open', 'closed'];
+  if (policy instanceof BulkheadPolicy) return ['full'];
+  if (policy instanceof RateLimitPolicy || policy instanceof RetryBudget) return ['exhausted'];
+  if (policy instanceof TimeoutPolicy) return ['expired'];
+  throw new TypeError(
+    `forcePolicy: it takes a circuit breaker, bulkhead, rate limit, retry budget or timeout, got ${describeValue(policy)}.`,
+  );
 }
 
 function forceBreaker(breaker: CircuitBreakerPolicy, state: 'open' | 'closed'): () => void {

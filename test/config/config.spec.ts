@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import { resilienceSchema } from '../../lib/config/json-schema.js';
 import {
   CircuitBreaker,
+  CircuitBreakerPolicy,
   InvalidOptionsError,
   ResilienceModule,
   ResilienceService,
@@ -91,6 +92,26 @@ describe('resilienceConfig', () => {
     ]);
   });
 
+  it('CF-01 with what is wrong inside of policies, where anything else is wrong', () => {
+    const wrong = {
+      timeout: {},
+      circuitBreakers: { default: { openDuratoin: '1s' }, payments: { failureThreshold: -1 } },
+    };
+    expect(problemsOf(() => resilienceConfig(wrong))).toEqual([
+      expect.stringContaining('"timeout" is nothing that a configuration says; did you mean "timeouts"?'),
+      expect.stringMatching(
+        /circuitBreakers\.default: "openDuratoin" is not .* did you mean "openDuration"\?/,
+      ),
+      expect.stringMatching(/circuitBreakers\.payments: "failureThreshold" must be .*, got -1\./),
+    ]);
+  });
+
+  it.each([[undefined], [null], [5], [true], [[]], ['timeouts']])('CF-01 %j is no configuration', (given) => {
+    expect(problemsOf(() => resilienceConfig(given as never))).toEqual([
+      expect.stringContaining('resilienceConfig: A configuration must be an object, got '),
+    ]);
+  });
+
   it('CF-01 changes nothing in what it was given', () => {
     const given = { retries: { default: { maxRetries: 1 }, a: { baseConfig: 'default' } } };
     const before = structuredClone(given);
@@ -148,6 +169,11 @@ describe('resilienceConfigFromEnv', () => {
     expect(base.timeouts.cardService.duration).toBe('1s');
   });
 
+  it('CF-02 leaves the permission for chaos to chaos', () => {
+    const env = { RESILIENCE_CHAOS: 'allow', RESILIENCE_CHAOS__ALLOW_IN_PRODUCTION: 'true' };
+    expect(resilienceConfigFromEnv({ env })).toEqual({ defaults: {}, chaos: { allowInProduction: true } });
+  });
+
   it('CF-02 names every variable that means nothing or cannot be read', () => {
     const env = {
       RESILIENCE_CIRCUIT_BREAKER__PAYMENTS__FAILURE_THRESHOLD: '5',
@@ -180,6 +206,35 @@ describe('resilience.schema.json', () => {
     expect(JSON.parse(readFileSync('resilience.schema.json', 'utf8'))).toEqual(
       JSON.parse(JSON.stringify(resilienceSchema())),
     );
+  });
+
+  it('CF-03 durations are those that the options take', () => {
+    const texts = [
+      '30s',
+      '30S',
+      '.5s',
+      '1.5 hours',
+      '2 Hours',
+      '100',
+      '1 y',
+      '0s',
+      '0.0 ms',
+      '2 parsecs',
+      '',
+      '1.s',
+    ];
+    const judged = texts.map((openDuration) => {
+      const circuitBreakers = { payments: { openDuration } };
+      let accepted = true;
+      try {
+        new CircuitBreakerPolicy('payments', { openDuration });
+      } catch {
+        accepted = false;
+      }
+      return [openDuration, validate({ circuitBreakers }), accepted];
+    });
+    expect(judged).toEqual(texts.map((text, i) => [text, i < 7, i < 7]));
+    expect(validate({ retries: { payments: { baseDelay: '0 ms' } } })).toBe(true);
   });
 
   it('CF-03 accepts what resilienceConfig takes, and refuses what no policy would', () => {

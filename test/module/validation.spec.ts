@@ -365,6 +365,27 @@ describe('PL-07 options that cannot be', () => {
     expect(await problemsOf([Service], options)).toEqual([]);
   });
 
+  it('CB-23 a wrong default is named once, at the defaults, also where nobody uses it', async () => {
+    @Injectable()
+    class Service {
+      @CircuitBreaker()
+      async first(): Promise<void> {}
+
+      @CircuitBreaker('second', { failureThreshold: 0 })
+      async second(): Promise<void> {}
+    }
+    const defaults = {
+      circuitBreaker: { openDuratoin: '1s' },
+      bulkhead: { maxConcurrent: -4 },
+      fallback: {},
+    } as never;
+    expect(await problemsOf([Service], { defaults, circuitBreakers: { third: {} } })).toEqual([
+      expect.stringMatching(/^@CircuitBreaker on Service\.second: "failureThreshold" must be /),
+      expect.stringMatching(/forRoot defaults\.circuitBreaker: "openDuratoin" is not .*"openDuration"\?$/),
+      expect.stringMatching(/forRoot defaults\.bulkhead: "maxConcurrent" must be .*, got -4\.$/),
+    ]);
+  });
+
   it('CB-23 the decorator wins over the configuration', async () => {
     @Injectable()
     class Service {

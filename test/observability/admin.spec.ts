@@ -31,6 +31,7 @@ import {
 import { ManualClock } from '../../lib/testing/index.js';
 import { listen, moduleOf, platforms } from '../e2e/platforms.js';
 import { readStream } from './event-source.js';
+import { ResilienceDashboardModule } from '../../lib/observability/dashboard/index.js';
 
 @Injectable()
 class Payments {
@@ -97,6 +98,11 @@ interface DocumentedRoute {
 }
 
 describe('ResilienceAdminModule.register', () => {
+  it('OP-03 without options as well', () => {
+    expect(() => ResilienceAdminModule.register()).toThrow('give "guards", or say "public: true"');
+    expect(() => ResilienceDashboardModule.register()).toThrow('give "guards", or say "public: true"');
+  });
+
   it('OP-03 without a guard it refuses to start, and says what to do', () => {
     expect(() => ResilienceAdminModule.register({})).toThrow(InvalidOptionsError);
     expect(() => ResilienceAdminModule.register({ guards: [] })).toThrow(

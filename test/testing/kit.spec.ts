@@ -197,6 +197,19 @@ describe('resilienceMatchers', () => {
 });
 
 describe('forcePolicy', () => {
+  it('TK-04 says what a policy can be forced to be', () => {
+    const { resilience } = setUp();
+    expect(() => forcePolicy(resilience.bulkhead('payments'), 'open' as never)).toThrow(
+      'forcePolicy: "payments" can be forced to be "full", got "open".',
+    );
+    expect(() => forcePolicy(resilience.circuitBreaker('payments'), 'full' as never)).toThrow(
+      '"payments" can be forced to be "open" or "closed", got "full".',
+    );
+    expect(() => forcePolicy(resilience.retry('payments') as never, 'open' as never)).toThrow(
+      'it takes a circuit breaker, bulkhead, rate limit, retry budget or timeout',
+    );
+  });
+
   it('TK-04 makes a policy do one thing, and lets it decide again', async () => {
     const { instance, clock, resilience } = setUp();
     const cases = [

@@ -22,7 +22,7 @@ import { PolicyControl } from './policy-control.js';
 @Module({})
 export class ResilienceAdminModule {
   /** @throws {@link InvalidOptionsError} where it has neither a guard nor `public: true`, or an option cannot be. */
-  static register(options: ResilienceAdminOptions): DynamicModule {
+  static register(options: ResilienceAdminOptions = {}): DynamicModule {
     const settings = adminSettings(options);
     const controller = createAdminController(settings);
     return {

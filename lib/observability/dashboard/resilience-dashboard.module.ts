@@ -22,7 +22,7 @@ import { dashboardSettings, type ResilienceDashboardOptions } from './dashboard.
 @Module({})
 export class ResilienceDashboardModule {
   /** @throws `InvalidOptionsError` where it has neither a guard nor `public: true`, or an option cannot be. */
-  static register(options: ResilienceDashboardOptions): DynamicModule {
+  static register(options: ResilienceDashboardOptions = {}): DynamicModule {
     return {
       module: ResilienceDashboardModule,
       imports: [...(options.imports ?? [])],
