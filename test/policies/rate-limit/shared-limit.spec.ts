@@ -80,7 +80,7 @@ describe('a leased limit that is disturbed', () => {
       const { limit, asked } = silentStore({ maxKeys: 1 });
       const waiting = limit.acquire('alice');
       asked[0]?.();
-      for (let i = 0; i < steps; i++) await undefined;
+      for (let i = 0; i < steps; i++) await Promise.resolve();
       void limit.acquire('bob');
 
       expect(await waiting).toMatchObject({ allowed: true });
