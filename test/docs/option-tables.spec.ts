@@ -38,6 +38,7 @@ const TABLES: Readonly<Record<string, OptionTable>> = {
   events: eventsTable,
   experiment: experimentTable,
   fallback: fallbackTable,
+  fallbackLevel: { rows: fallbackTable.rows.find(({ name }) => name === 'levels')?.each?.fields?.rows ?? [] },
   gameDay: gameDayTable,
   health: healthTable,
   hedge: hedgeTable,
