@@ -5,8 +5,8 @@ import type { OptionForm, OptionRow, OptionTable } from '../core/option-row.js';
 import { isObject } from '../core/property.js';
 import { suggest } from '../core/suggest.js';
 import type { ResilienceModuleOptions } from '../module/resilience.options.js';
-import { configTable } from './config-table.js';
 import { CHAOS_VARIABLE } from '../policies/chaos/permission.js';
+import { configTable } from './config-table.js';
 import { resilienceConfig } from './resilience-config.js';
 
 /** Where {@link resilienceConfigFromEnv} looks. @publicApi */

@@ -1,7 +1,7 @@
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
 import { describeValue, either } from '../core/option-form.js';
-import { isObject } from '../core/property.js';
 import { checkSomeOptions } from '../core/option-table.js';
+import { isObject } from '../core/property.js';
 import { suggest } from '../core/suggest.js';
 import { NAMED_KINDS, POLICY_KINDS } from '../module/policy-kinds.js';
 import type { ResilienceModuleOptions } from '../module/resilience.options.js';
@@ -29,7 +29,7 @@ export function resilienceConfig(config: object): ResilienceModuleOptions {
     throw new InvalidOptionsError([{ where: 'resilienceConfig', message }]);
   }
   const problems: OptionProblem[] = [];
-  const inside: OptionProblem[] = [];
+  const inside: (() => OptionProblem[])[] = [];
   const given: Record<string, unknown> = { ...config };
   // A file may name the schema that it follows.
   delete given['$schema'];
@@ -42,13 +42,14 @@ export function resilienceConfig(config: object): ResilienceModuleOptions {
     const entries = entriesOf(given[plural], plural, problems);
     const resolved = withBases(entries, plural, problems);
     for (const [name, options] of Object.entries(resolved))
-      inside.push(...checkSomeOptions(table, options, `resilienceConfig ${plural}.${name}`));
+      inside.push(() => checkSomeOptions(table, options, `resilienceConfig ${plural}.${name}`));
     if (resolved[DEFAULT_NAME] !== undefined) defaults[kind] = resolved[DEFAULT_NAME];
     delete resolved[DEFAULT_NAME];
     given[plural] = resolved;
   }
   // Where this is all, `forRoot` says it, together with what decorators get wrong.
-  if (problems.length > 0) throw new InvalidOptionsError([...problems, ...inside]);
+  if (problems.length > 0)
+    throw new InvalidOptionsError([...problems, ...inside.flatMap((check) => check())]);
   return { ...given, defaults };
 }
 

@@ -23,7 +23,7 @@ export interface StoreGuardOptions {
 const TIMEOUTS_TO_DEGRADE = 2;
 const ERRORS_TO_DEGRADE = 3;
 /** Of the time that a caller has left at all: what the store may take of it. */
-export const SHARE_OF_REMAINING = 0.25;
+const SHARE_OF_REMAINING = 0.25;
 /** With less than this no store answers in time. */
 const SHORTEST_LIMIT_MS = 1;
 const FIRST_PROBE_MS = 250;
@@ -101,20 +101,27 @@ export class StoreGuard implements StoreHealth {
    * @throws {@link StoreUnavailableError}, and what the store throws.
    */
   run<T>(remainingMs: number | undefined, call: (giveUpAt: number) => Promise<T>): Promise<T> {
-    const { timeoutMs } = this;
     const { maxInFlight = 1_000 } = this.options;
     if (this.isDegraded || this.isClosed) return refused('The shared store is not asked at the moment.');
     if (this.inFlight >= maxInFlight) return refused('Too many calls of the shared store are under way.');
-    const shareMs = (remainingMs ?? Number.POSITIVE_INFINITY) * SHARE_OF_REMAINING;
-    if (shareMs < SHORTEST_LIMIT_MS) return refused('There is too little time left for the shared store.');
-    if (shareMs < timeoutMs) return this.bounded(shareMs, call, this.failedInHurry);
-    return this.bounded(timeoutMs, call, this.failed);
+    const limitMs = this.limitFor(remainingMs);
+    if (limitMs < SHORTEST_LIMIT_MS) return refused('There is too little time left for the shared store.');
+    return this.bounded(limitMs, call, limitMs < this.timeoutMs ? this.failedInHurry : this.failed);
+  }
+
+  /** Whether who has so long cannot leave the store its whole time. */
+  isHurried(remainingMs: number | undefined): boolean {
+    return this.limitFor(remainingMs) < this.timeoutMs;
   }
 
   /** Makes no more calls. */
   close(): void {
     this.isClosed = true;
     this.clock.disarm(this.prober);
+  }
+
+  private limitFor(remainingMs = Number.POSITIVE_INFINITY): number {
+    return Math.min(this.timeoutMs, remainingMs * SHARE_OF_REMAINING);
   }
 
   /** One promise for all of it: this is on the way of every call. */

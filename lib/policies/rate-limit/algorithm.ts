@@ -1,4 +1,5 @@
 import { US_PER_MS } from '../../core/duration.js';
+
 /**
  * A rate limit's arithmetic over a state of its own. States are plain values that the caller keeps (per key): no timer,
  * no closure, and the absence of a state means "never used". Times are milliseconds on the monotonic clock.

@@ -42,11 +42,10 @@ export function driverOf(client: IoredisLike | NodeRedisLike): StoreDriver {
 function ioredisDriver(client: IoredisLike): StoreDriver {
   return {
     run: (script, keys, args) => {
-      const count = typeof keys === 'string' ? 1 : keys.length;
-      const rest = typeof keys === 'string' ? [keys, ...args] : [...keys, ...args];
+      const names = [keys].flat();
       return withFallback(
-        () => client.evalsha(script.sha, count, ...rest),
-        () => client.eval(script.lua, count, ...rest),
+        () => client.evalsha(script.sha, names.length, ...names, ...args),
+        () => client.eval(script.lua, names.length, ...names, ...args),
       );
     },
     nodeOf: nodeFinder(client),
@@ -56,7 +55,7 @@ function ioredisDriver(client: IoredisLike): StoreDriver {
 function nodeRedisDriver(client: NodeRedisLike): StoreDriver {
   return {
     run: (script, keys, args) => {
-      const options = { keys: typeof keys === 'string' ? [keys] : [...keys], arguments: args.map(String) };
+      const options = { keys: [keys].flat(), arguments: args.map(String) };
       return withFallback(
         () => client.evalSha(script.sha, options),
         () => client.eval(script.lua, options),

@@ -128,7 +128,7 @@ export class RedisState implements SharedState {
       options.random ?? Math.random,
     );
     if (options.onChange !== undefined) this.guard.onChange(options.onChange);
-    this.takes = new TakesTogether(timeoutMs, (names, args, remainingMs) =>
+    this.takes = new TakesTogether(this.guard, (names, args, remainingMs) =>
       this.guard.run(remainingMs, (giveUpAt) => this.takeAll(names, args, giveUpAt)),
     );
     this.permits = this.createPermits();
@@ -222,7 +222,7 @@ export class RedisState implements SharedState {
   }
 
   private call(script: Script, key: StateKey, args: readonly ScriptArgument[]): Promise<ScriptReply> {
-    return this.guard.run(undefined, (giveUpAt) => this.perform(script, this.nameOf(key), args, giveUpAt));
+    return this.guard.run(undefined, (giveUpAt) => this.perform(script, [this.nameOf(key)], args, giveUpAt));
   }
 
   /** `undefined` where a cluster keeps them on several nodes: it has refused, and is as well as ever. */
@@ -241,11 +241,11 @@ export class RedisState implements SharedState {
 
   private async perform(
     script: Script,
-    names: string | readonly string[],
+    names: readonly string[],
     args: readonly ScriptArgument[],
     giveUpAt: number,
   ): Promise<ScriptReply> {
-    const name = typeof names === 'string' ? names : (names[0] as string);
+    const [name] = names as [string];
     let server = this.serverClocks.of(name);
     if (!server.isKnown) {
       server = await this.ask(CLOCK, name);

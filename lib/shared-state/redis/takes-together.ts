@@ -1,6 +1,6 @@
 import { US_PER_MS } from '../../core/duration.js';
 import type { TakeAnswer, TakeRequest } from '../../core/shared-state.js';
-import { SHARE_OF_REMAINING } from '../store-guard.js';
+import type { StoreGuard } from '../store-guard.js';
 import type { ScriptArgument, ScriptReply } from './drivers.js';
 
 /** Of one call: while it runs, the server does nothing else. */
@@ -29,7 +29,7 @@ export class TakesTogether {
   private onOneNode = true;
 
   constructor(
-    private readonly timeoutMs: number,
+    private readonly guard: Pick<StoreGuard, 'isHurried'>,
     private readonly askForAll: AskForAll,
   ) {}
 
@@ -37,8 +37,7 @@ export class TakesTogether {
     return new Promise((resolve, reject) => {
       const taking = { name, request, resolve, reject };
       // Who has less time asks alone, so that nobody else is given up with it.
-      const isHurried = remainingMs !== undefined && remainingMs * SHARE_OF_REMAINING < this.timeoutMs;
-      if (isHurried || !this.onOneNode) {
+      if (this.guard.isHurried(remainingMs) || !this.onOneNode) {
         void this.ask([taking], remainingMs);
         return;
       }
