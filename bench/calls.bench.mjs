@@ -1,5 +1,6 @@
 // What one successful or refused call costs, next to the libraries that do the same.
 import * as breakwater from 'nestjs-breakwater';
+import { cockatielBreaker, cockatielStack } from './cockatiel.mjs';
 import {
   Opossum,
   cockatiel,
@@ -53,15 +54,7 @@ function fullStack() {
     clock,
   );
   const guarded = pipeline.wrap(work);
-  const wrapped = cockatiel.wrap(
-    cockatiel.retry(cockatiel.handleAll, { maxAttempts: 3 }),
-    cockatiel.circuitBreaker(cockatiel.handleAll, {
-      halfOpenAfter: 60_000,
-      breaker: new cockatiel.ConsecutiveBreaker(5),
-    }),
-    cockatiel.timeout(10_000, cockatiel.TimeoutStrategy.Cooperative),
-    cockatiel.bulkhead(100, 200),
-  );
+  const wrapped = cockatielStack();
   const opossum = new Opossum(work, { timeout: 10_000, capacity: 100 });
   const circuit = new mollitia.Circuit({
     func: work,
@@ -94,10 +87,7 @@ function fullStack() {
 function breakers() {
   const plain = ours.breaker({});
   const timed = ours.breaker({ slowCallRatePercent: 50, slowCallDuration: '1s', window: { calls: 100 } });
-  const cock = cockatiel.circuitBreaker(cockatiel.handleAll, {
-    halfOpenAfter: 60_000,
-    breaker: new cockatiel.ConsecutiveBreaker(5),
-  });
+  const cock = cockatielBreaker();
   const opossum = new Opossum(work, { timeout: false });
   const circuit = new mollitia.Circuit({
     func: work,

@@ -1,10 +1,11 @@
 // What ten thousand breakers cost while nobody calls them, in percent of a core; each in a process of its own, so that no
 // timers of others run there.
-import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CircuitBreakerPolicy } from 'nestjs-breakwater';
-import { Opossum, cockatiel } from './peers/index.mjs';
+import { measuredApart } from './apart.mjs';
+import { cockatielBreaker } from './cockatiel.mjs';
+import { Opossum } from './peers/index.mjs';
 
 const BREAKERS = 10_000;
 const SPAN_MS = 5_000;
@@ -14,19 +15,12 @@ const work = async () => 42;
 const makers = {
   'a process with nothing in it': () => undefined,
   'nestjs-breakwater': (name) => new CircuitBreakerPolicy(name),
-  'cockatiel 3': () =>
-    cockatiel.circuitBreaker(cockatiel.handleAll, {
-      halfOpenAfter: 60_000,
-      breaker: new cockatiel.ConsecutiveBreaker(5),
-    }),
+  'cockatiel 3': cockatielBreaker,
   'opossum 9': (name) => new Opossum(work, { name }),
 };
 
 export function idle() {
-  const cases = Object.keys(makers).map((name) => {
-    const percent = execFileSync(process.execPath, ['--expose-gc', self, name], { encoding: 'utf8' });
-    return [name, Number(percent)];
-  });
+  const cases = Object.keys(makers).map((name) => [name, measuredApart(self, name)]);
   return [{ title: '10,000 idle circuit breakers, percent of a core', target: '0', unit: '%', cases }];
 }
 

@@ -1,5 +1,4 @@
 // What things weigh: bytes per key of a rate limit, per idle breaker, and per call. Needs node --expose-gc.
-import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import {
   CircuitBreakerPolicy,
@@ -10,7 +9,9 @@ import {
   SystemClock,
   TimeoutPolicy,
 } from 'nestjs-breakwater';
-import { Opossum, RateLimiterMemory, cockatiel } from './peers/index.mjs';
+import { measuredApart } from './apart.mjs';
+import { cockatielBreaker, cockatielStack } from './cockatiel.mjs';
+import { Opossum, RateLimiterMemory } from './peers/index.mjs';
 
 const self = fileURLToPath(import.meta.url);
 const work = async () => 42;
@@ -29,15 +30,7 @@ const calls = {
       new SystemClock(),
     ).wrap(work),
   'cockatiel 3': () => {
-    const wrapped = cockatiel.wrap(
-      cockatiel.retry(cockatiel.handleAll, { maxAttempts: 3 }),
-      cockatiel.circuitBreaker(cockatiel.handleAll, {
-        halfOpenAfter: 60_000,
-        breaker: new cockatiel.ConsecutiveBreaker(5),
-      }),
-      cockatiel.timeout(10_000, cockatiel.TimeoutStrategy.Cooperative),
-      cockatiel.bulkhead(100, 200),
-    );
+    const wrapped = cockatielStack();
     return () => wrapped.execute(work);
   },
 };
@@ -60,8 +53,7 @@ function bytesEach(count, make) {
 
 /** In a process whose collector has no reason to run meanwhile: it would take away what is counted. */
 function bytesPerCall(name) {
-  const flags = ['--expose-gc', '--min-semi-space-size=128', '--max-semi-space-size=128'];
-  return Number(execFileSync(process.execPath, [...flags, self, name], { encoding: 'utf8' }));
+  return measuredApart(self, name, ['--min-semi-space-size=128', '--max-semi-space-size=128']);
 }
 
 async function countBytes(run) {
@@ -112,17 +104,7 @@ export function weigh() {
           'nestjs-breakwater',
           bytesEach(BREAKERS, () => names.slice(0, BREAKERS).map((name) => new CircuitBreakerPolicy(name))),
         ],
-        [
-          'cockatiel 3',
-          bytesEach(BREAKERS, () =>
-            names.slice(0, BREAKERS).map(() =>
-              cockatiel.circuitBreaker(cockatiel.handleAll, {
-                halfOpenAfter: 60_000,
-                breaker: new cockatiel.ConsecutiveBreaker(5),
-              }),
-            ),
-          ),
-        ],
+        ['cockatiel 3', bytesEach(BREAKERS, () => names.slice(0, BREAKERS).map(() => cockatielBreaker()))],
         [
           'opossum 9',
           bytesEach(BREAKERS, () => names.slice(0, BREAKERS).map((name) => new Opossum(work, { name }))),
