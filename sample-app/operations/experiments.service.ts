@@ -1,5 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { ChaosService, Priority, type ExperimentOptions, type ExperimentReport } from 'nestjs-breakwater';
+import {
+  ChaosService,
+  Priority,
+  type ExperimentOptions,
+  type ExperimentReport,
+  type GameDayReport,
+} from 'nestjs-breakwater';
 import { RouteResolverService } from '../routes/route-resolver.service.js';
 
 const KNOWN = { tenant: 'acme', service: 'checkout', env: 'prod', version: 'v1' };
@@ -8,10 +14,6 @@ const KNOWN = { tenant: 'acme', service: 'checkout', env: 'prod', version: 'v1' 
 @Injectable()
 export class ExperimentsService {
   private readonly experiments: Readonly<Record<string, Omit<ExperimentOptions, 'name' | 'steadyState'>>> = {
-    'cache-outage': {
-      hypothesis: 'Routes are found without the cache.',
-      faults: [{ target: 'CacheService.*', fault: 'partition' }],
-    },
     'database-outage': {
       hypothesis: 'Nobody notices that the database is away. It ends as soon as somebody does.',
       faults: [{ target: 'RouteLookupService.find', fault: 'partition' }],
@@ -20,6 +22,11 @@ export class ExperimentsService {
         // Between two looks it may have opened, and counts no failures any more.
         { metric: 'circuitBreakers.database.openings', above: 0 },
       ],
+    },
+    // The last of a game day: the circuit of the cache stays open for half a minute after it.
+    'cache-outage': {
+      hypothesis: 'Routes are found without the cache.',
+      faults: [{ target: 'CacheService.*', fault: 'partition' }],
     },
   };
 
@@ -34,18 +41,45 @@ export class ExperimentsService {
 
   /** Runs one and waits for its end; `undefined` where there is none of that name. */
   async run(name: string): Promise<ExperimentReport | undefined> {
-    const options = Object.hasOwn(this.experiments, name) ? this.experiments[name] : undefined;
-    if (options === undefined) return undefined;
+    if (!Object.hasOwn(this.experiments, name)) return undefined;
+    return this.chaos.experiment(this.optionsOf(name)).run();
+  }
+
+  /** Plays all experiments, one after the other, and waits for the end. */
+  playGameDay(participants: readonly string[]): Promise<GameDayReport> {
+    const experiments = this.names.map((name) => this.optionsOf(name));
     return this.chaos
-      .experiment({
-        name,
-        steadyState: { name: 'routes are found', check: () => this.findsRoutes() },
-        duration: '3s',
-        checkInterval: '200ms',
-        settle: '500ms',
-        ...options,
+      .gameDay({
+        name: 'outages',
+        scenario: 'Each thing that routes are looked up in is away for a while, one after the other.',
+        experiments,
+        participants,
+        runbook: [
+          { note: 'Whoever is on call knows of it, and has the dashboard open.' },
+          ...experiments.flatMap(({ name }) => [{ experiment: name }, { pause: '500ms' }]),
+          { note: 'What surprised us?' },
+        ],
+        hours: 1,
+        // What one experiment shows says nothing about the next one.
+        continueAfterAbort: true,
       })
       .run();
+  }
+
+  /** The game days that there were, the latest last. */
+  gameDays(): readonly GameDayReport[] {
+    return this.chaos.gameDays();
+  }
+
+  private optionsOf(name: string): ExperimentOptions {
+    return {
+      name,
+      steadyState: { name: 'routes are found', check: () => this.findsRoutes() },
+      duration: '3s',
+      checkInterval: '200ms',
+      settle: '500ms',
+      ...(this.experiments[name] as Omit<ExperimentOptions, 'name' | 'steadyState'>),
+    };
   }
 
   private async findsRoutes(): Promise<boolean> {

@@ -6,6 +6,7 @@ import { RoutesModule } from '../routes/routes.module.js';
 import { DependencyProbes } from './dependencies.probes.js';
 import { ExperimentsController } from './experiments.controller.js';
 import { ExperimentsService } from './experiments.service.js';
+import { GameDayController } from './game-day.controller.js';
 import { OperationsController } from './operations.controller.js';
 import { OperatorsGuard } from './operators.guard.js';
 
@@ -21,7 +22,7 @@ const guarded = { guards: [OperatorsGuard] };
     ResilienceAdminModule.register(guarded),
     ResilienceDashboardModule.register({ ...guarded, title: 'Traffic Manager' }),
   ],
-  controllers: [OperationsController, ExperimentsController],
+  controllers: [OperationsController, ExperimentsController, GameDayController],
   providers: [DependencyProbes, ExperimentsService],
 })
 export class OperationsModule {}

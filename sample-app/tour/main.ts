@@ -10,6 +10,8 @@ import { circuitStep } from './steps/circuit.step.js';
 import { drainStep } from './steps/drain.step.js';
 import { failoverStep } from './steps/failover.step.js';
 import { fallbackStep } from './steps/fallback.step.js';
+import { gameDayStep } from './steps/game-day.step.js';
+import { idempotencyStep } from './steps/idempotency.step.js';
 import { rateLimitStep } from './steps/rate-limit.step.js';
 import { sharedLimitStep } from './steps/shared-limit.step.js';
 import { timeoutStep } from './steps/timeout.step.js';
@@ -21,7 +23,9 @@ const STEPS: readonly Step[] = [
   rateLimitStep,
   timeoutStep,
   fallbackStep,
+  idempotencyStep,
   chaosStep,
+  gameDayStep,
   failoverStep,
   sharedLimitStep,
   drainStep,

@@ -19,8 +19,8 @@ export class SampleClient {
     return this.ask('GET', path, headers);
   }
 
-  post(path: string, body?: object): Promise<Answer> {
-    return this.ask('POST', path, {}, body);
+  post(path: string, body?: object, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    return this.ask('POST', path, headers, body);
   }
 
   /** Makes a region of the outside service misbehave. */

@@ -14,7 +14,7 @@ describe('npm run demo', () => {
     // First, because it names what went wrong.
     expect(stdout.split('\n').filter((line) => line.includes('✗'))).toEqual([]);
     const titles = [...stdout.matchAll(/^(\d+)\/(\d+) {2}(.+)$/gm)];
-    expect(titles).toHaveLength(10);
+    expect(titles).toHaveLength(12);
     expect(stdout).toMatch(
       /the first answer of the replica within 10\.0 s\n\s+seen:\s+from replica after \d/,
     );

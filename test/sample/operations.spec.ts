@@ -42,6 +42,7 @@ describe.each(['express', 'fastify'])('the operations of the sample on %s', (pla
     ['POST', '/operations/database/stop'],
     ['DELETE', '/operations/cache'],
     ['POST', '/operations/experiments/cache-outage'],
+    ['POST', '/operations/game-days'],
   ])('lets nobody without the token at %s %s', async (method, path) => {
     const without = await fetch(sample.url + path, { method });
     const wrong = await fetch(sample.url + path, { method, headers: { authorization: 'Bearer guessed' } });
@@ -69,6 +70,7 @@ describe.each(['express', 'fastify'])('the operations of the sample on %s', (pla
       '/api/resilience/stats/{type}/{name}',
       '/resilience/{kind}/{name}',
       '/operations/experiments/{name}',
+      '/operations/game-days',
     ])
       expect(document.paths).toHaveProperty([path]);
     const create = document.components.schemas.NewRouteDto;
@@ -110,6 +112,32 @@ describe.each(['express', 'fastify'])('the operations of the sample on %s', (pla
     const unknown = await sample.operate('POST', '/operations/experiments/end-of-the-world');
     expect(unknown.status).toBe(404);
     expect(unknown.body.message).toContain('cache-outage');
+  });
+
+  it('plays a game day, keeps its report, and refuses a wrong body by its field', async () => {
+    // Open after the experiment above.
+    await sample.operate('POST', '/resilience/circuitBreakers/redis/reset');
+    await sample.get(resolvePath({ tenant: 'acme', service: 'checkout', env: 'prod', version: 'v1' }));
+
+    const { body: report } = await sample.operate('POST', '/operations/game-days', {
+      participants: ['alice', 'bob'],
+    });
+
+    expect(report).toMatchObject({
+      name: 'outages',
+      state: 'completed',
+      participants: ['alice', 'bob'],
+      experiments: [
+        { name: 'database-outage', state: 'completed' },
+        { name: 'cache-outage', state: 'completed' },
+      ],
+      validated: 2,
+    });
+    expect(report.runbook.map(({ done }: { done: boolean }) => done)).toEqual(Array(6).fill(true));
+    expect((await sample.operate('GET', '/operations/game-days')).body).toEqual([report]);
+    const wrong = await sample.operate('POST', '/operations/game-days', { participants: 'alice' });
+    expect(wrong.status).toBe(400);
+    expect(wrong.body.message.join()).toContain('participants');
   });
 
   it('answers from the replica while the database is away, and names it', async () => {
