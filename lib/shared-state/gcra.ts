@@ -20,22 +20,28 @@ const ROUNDING_US = 1e-3;
  */
 export function grantUnits(
   fullAt: FullAt | undefined,
-  { emissionUs, toleranceUs, want, min }: TakeRequest,
+  request: TakeRequest,
   nowUs: number,
 ): { readonly next: FullAt | undefined; readonly answer: TakeAnswer } {
+  const { emissionUs, toleranceUs, want, min } = request;
   const aheadUs = fullAt === undefined ? 0 : Math.max(0, fullAt.us - nowUs + fullAt.part);
   const room = Math.max(0, Math.floor((toleranceUs - aheadUs + ROUNDING_US) / emissionUs));
   const granted = room < min ? 0 : Math.min(want, room);
   const nextUs = aheadUs + granted * emissionUs;
-  const waitUs = granted > 0 ? 0 : Math.ceil(aheadUs + min * emissionUs - toleranceUs);
   const wholeUs = Math.floor(nextUs);
   return {
     next: granted > 0 ? { us: nowUs + wholeUs, part: nextUs - wholeUs } : undefined,
-    answer: {
-      granted,
-      retryAfterMs: waitUs / US_PER_MS,
-      resetMs: Math.ceil(nextUs) / US_PER_MS,
-      remaining: room - granted,
-    },
+    answer: answerOf(request, granted, Math.ceil(nextUs), room - granted),
   };
+}
+
+/** What whoever asked is told, from what was granted, when all units are back, and how many are left. */
+export function answerOf(
+  { emissionUs, toleranceUs, min }: TakeRequest,
+  granted: number,
+  resetUs: number,
+  remaining: number,
+): TakeAnswer {
+  const waitUs = granted > 0 ? 0 : Math.max(0, Math.ceil(resetUs + min * emissionUs - toleranceUs));
+  return { granted, retryAfterMs: waitUs / US_PER_MS, resetMs: resetUs / US_PER_MS, remaining };
 }

@@ -27,39 +27,45 @@ return {text(now), 'ok', redis.REDIS_VERSION or ''}
 );
 
 /**
- * The one script that takes several keys. ARGV, for each: emission, tolerance, want, min. Kept: when it is full again
- * (a microsecond and a part of one) and what the last operation got, as three doubles, and that operation. Reckoned as in
- * gcra.ts. Answers, for each, granted, retry, reset, remaining
- * (us), as integers: this is what is asked most, and packing is a quarter faster than writing digits.
+ * The one script that takes several keys. ARGV, for each: emission, tolerance, want, min; a key without these is asked as
+ * the one before it. Kept: when it is full again (a microsecond and a part of one) and what the last operation got, as
+ * three doubles, and that operation. Reckoned as in gcra.ts. Answers, for each, granted, reset (us), remaining, as integers:
+ * this is what is asked most, and packing is a quarter faster than writing digits.
  */
 export const TAKE = script(
   'take',
   `
 local call, max, min, ceil, floor = redis.call, math.max, math.min, math.ceil, math.floor
+local pack, unpack, sub = struct.pack, struct.unpack, string.sub
 local operation = ARGV[2]
 local reply = {now, 'ok'}
-for i, key in ipairs(KEYS) do
-  local at = 4 * i
-  local emission, tolerance, least = tonumber(ARGV[at - 1]), tonumber(ARGV[at]), tonumber(ARGV[at + 2])
-  local ahead, granted, retry = 0, 0, 0
+local emission, tolerance, want, least
+for i = 1, #KEYS do
+  local key, at = KEYS[i], 4 * i
+  if ARGV[at] then
+    emission, tolerance = tonumber(ARGV[at - 1]), tonumber(ARGV[at])
+    want, least = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  end
+  local ahead, granted = 0, 0
   local kept = call('GET', key)
   if kept then
     local full, part
-    full, part, granted = struct.unpack('<ddd', kept)
+    full, part, granted = unpack('<ddd', kept)
     ahead = max(0, full - now + part)
   end
   local room = max(0, floor((tolerance - ahead + 0.001) / emission))
-  if kept and string.sub(kept, 25) == operation then
+  if kept and sub(kept, 25) == operation then
     -- It is answered as it was.
   elseif room < least or room == 0 then
-    granted, retry = 0, ceil(ahead + least * emission - tolerance)
+    granted = 0
   else
-    granted = min(tonumber(ARGV[at + 1]), room)
+    granted = min(want, room)
     ahead, room = ahead + granted * emission, room - granted
     local whole = floor(ahead)
-    call('SET', key, struct.pack('<ddd', now + whole, ahead - whole, granted) .. operation, 'PX', px(ahead))
+    call('SET', key, pack('<ddd', now + whole, ahead - whole, granted) .. operation, 'PX', px(ahead))
   end
-  reply[at - 1], reply[at], reply[at + 1], reply[at + 2] = granted, retry, ceil(ahead), room
+  at = 3 * i
+  reply[at], reply[at + 1], reply[at + 2] = granted, ceil(ahead), room
 end
 return reply
 `,

@@ -1,5 +1,5 @@
-import { US_PER_MS } from '../../core/duration.js';
 import type { TakeAnswer, TakeRequest } from '../../core/shared-state.js';
+import { answerOf } from '../gcra.js';
 import type { StoreGuard } from '../store-guard.js';
 import type { ScriptArgument, ScriptReply } from './drivers.js';
 
@@ -57,31 +57,42 @@ export class TakesTogether {
   }
 
   private async ask(takings: readonly Taking[], remainingMs?: number): Promise<void> {
-    const names: string[] = [];
-    const args: number[] = [];
-    for (const { name, request } of takings) {
-      names.push(name);
-      args.push(request.emissionUs, request.toleranceUs, request.want, request.min);
-    }
+    const names = takings.map(({ name }) => name);
     try {
-      const reply = await this.askForAll(names, args, remainingMs);
+      const reply = await this.askForAll(names, argumentsOf(takings), remainingMs);
       if (reply === undefined) {
         this.onOneNode = false;
         for (const taking of takings) void this.ask([taking]);
         return;
       }
       let at = 2;
-      for (const { resolve } of takings) {
-        resolve({
-          granted: Number(reply[at]),
-          retryAfterMs: Number(reply[at + 1]) / US_PER_MS,
-          resetMs: Number(reply[at + 2]) / US_PER_MS,
-          remaining: Number(reply[at + 3]),
-        });
-        at += 4;
+      for (const { request, resolve } of takings) {
+        resolve(answerOf(request, Number(reply[at]), Number(reply[at + 1]), Number(reply[at + 2])));
+        at += 3;
       }
     } catch (error) {
       for (const { reject } of takings) reject(error);
     }
   }
+}
+
+/** One request for all of them where it is the same, as it is for most: its text is what most of a call's work is. */
+function argumentsOf(takings: readonly Taking[]): number[] {
+  const [first] = takings as [Taking];
+  const told = takings.every(({ request }) => isSame(request, first.request)) ? [first] : takings;
+  return told.flatMap(({ request: { emissionUs, toleranceUs, want, min } }) => [
+    emissionUs,
+    toleranceUs,
+    want,
+    min,
+  ]);
+}
+
+function isSame(one: TakeRequest, other: TakeRequest): boolean {
+  return (
+    one.want === other.want &&
+    one.emissionUs === other.emissionUs &&
+    one.toleranceUs === other.toleranceUs &&
+    one.min === other.min
+  );
 }
