@@ -40,7 +40,8 @@ const config: Config = {
     '^nestjs-breakwater/redis$': '<rootDir>/lib/shared-state/redis/index.ts',
     '^nestjs-breakwater/testing$': '<rootDir>/lib/testing/index.ts',
   },
-  testTimeout: 15_000,
+  // For what hangs; a machine that is slow has no other limit.
+  testTimeout: 120_000,
   workerIdleMemoryLimit: '512MB',
   coverageProvider: 'v8',
   collectCoverageFrom: COVERED,

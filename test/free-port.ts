@@ -1,12 +1,33 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 
-/** A port of this machine that nobody listens to at the moment. */
+/**
+ * Below those that systems give to outgoing connections, which could take a port between two listeners; and so low that
+ * 10,000 more, where a node of a cluster has its bus, is below them as well.
+ */
+const FIRST = 11_000;
+const COUNT = 10_000;
+
+let last = randomInt(COUNT);
+
+/** A port of this machine that nobody listens to at the moment; never the same one twice. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  for (let tries = 0; tries < COUNT; tries++) {
+    last = (last + 1) % COUNT;
+    if (await isFree(FIRST + last)) return FIRST + last;
+  }
+  throw new Error(`No port from ${FIRST} to ${FIRST + COUNT - 1} is free.`);
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer().listen(port, '127.0.0.1');
+  try {
+    await once(server, 'listening');
+  } catch {
+    return false;
+  }
   server.close();
   await once(server, 'close');
-  return port;
+  return true;
 }

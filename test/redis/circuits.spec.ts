@@ -162,7 +162,10 @@ describeWithRedis('circuits of all instances on a real server', () => {
   });
 
   it('SS-05 a probe that is not ended frees its permit, and a vote that is not repeated counts no more', async () => {
-    const [one, two] = [redisState(client, { app }), redisState(client, { app })];
+    const [one, two] = [
+      redisState(client, { app, timeout: '5s' }),
+      redisState(client, { app, timeout: '5s' }),
+    ];
     const report: CircuitReport = {
       version: 0,
       calls: 0,
@@ -181,11 +184,12 @@ describeWithRedis('circuits of all instances on a real server', () => {
     const probed = () =>
       two.circuit.probe(KEY, { version, probe: randomUUID(), limit: 1, results: 0, ttlMs: 20 });
     // The vote of the first ends before that of the second begins.
-    const until = Number((await client.time())[0]) * 1_000 + Number((await client.time())[1]) / 1_000 + 25;
-    for (;;) {
+    const now = async () => {
       const [seconds, us] = await client.time();
-      if (Number(seconds) * 1_000 + Number(us) / 1_000 > until) break;
-    }
+      return Number(seconds) * 1_000 + Number(us) / 1_000;
+    };
+    const until = (await now()) + 25;
+    while ((await now()) <= until);
     const lasting = { ...report, version, ttlMs: HOUR_MS };
     expect(await two.circuit.sync(KEY, lasting)).toMatchObject({ open: false });
     expect(await one.circuit.sync(KEY, lasting)).toMatchObject({ open: true });

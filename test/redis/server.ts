@@ -65,7 +65,12 @@ export async function startOwnRedis(
     '0',
   ];
   const server = spawn(program as string, [...args, ...options], { stdio: ['ignore', 'pipe', 'ignore'] });
-  for await (const chunk of server.stdout) if (String(chunk).includes('Ready to accept connections')) break;
+  let printed = '';
+  for await (const chunk of server.stdout) {
+    printed += String(chunk);
+    if (printed.includes('Ready to accept connections')) break;
+  }
+  if (!printed.includes('Ready to accept connections')) throw new Error(`${program} has ended: ${printed}`);
   return {
     url: `redis://127.0.0.1:${port}`,
     port,

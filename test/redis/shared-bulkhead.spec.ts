@@ -169,10 +169,11 @@ class Search {
   it('SS-06 SS-07 keeps what it holds, then its share; and asks again when the store is back', async () => {
     const server = await startRedis();
     const client = new Redis(server.url);
-    const state = redisState(client, { app: 'shop', timeout: '500ms' });
+    // Long enough for a busy machine while the server runs.
+    const state = redisState(client, { app: 'shop', timeout: '2s' });
     const bulkhead = new BulkheadPolicy(
       'search',
-      { maxConcurrent: 10, maxQueue: 20, maxWait: '60s', shared: { lease: '2s' } },
+      { maxConcurrent: 10, maxQueue: 20, maxWait: '60s', shared: { lease: '6s' } },
       { fleet: { state, size: 2 } },
     );
     const work = new Work();

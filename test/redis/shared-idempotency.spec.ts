@@ -123,7 +123,7 @@ const errorOf = (call: Promise<unknown>) => call.catch((error: unknown) => error
     const states: RedisState[] = [];
     const instance = () => {
       // Long enough for a busy machine while the server runs.
-      const state = redisState(client, { app: 'shop', timeout: '1s' });
+      const state = redisState(client, { app: 'shop', timeout: '3s' });
       states.push(state);
       return new IdempotencyPolicy('orders', { shared: true }, { fleet: { state, size: 2 } });
     };

@@ -101,14 +101,16 @@ async function serve(folder: string): Promise<PostgresServer> {
         printed += chunk.toString();
         if (printed.includes('ready to accept')) resolve();
       });
-      started.once('exit', (code) => reject(new Error(`postgres ended with ${code}: ${printed}`)));
+      started.once('close', (code) => reject(new Error(`postgres ended with ${code}: ${printed}`)));
     });
   }
 
+  /** Until its children have gone as well, which hear of it a moment later and answer until then: all hold one pipe. */
   async function kill(): Promise<void> {
     if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
+    const closed = once(server, 'close');
     server.kill('SIGKILL');
-    await once(server, 'exit');
+    await closed;
   }
 
   await start();

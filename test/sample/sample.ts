@@ -1,5 +1,4 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,8 +50,9 @@ export async function startSample(environment: Record<string, string> = {}): Pro
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let printed = '';
+  // With all that it printed.
   const ended = new Promise<number | null>((resolve) => {
-    child.once('exit', resolve);
+    child.once('close', resolve);
   });
   const url = await new Promise<string>((resolve, reject) => {
     const note = (chunk: Buffer) => {
@@ -98,7 +98,7 @@ export async function startSample(environment: Record<string, string> = {}): Pro
     kill: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGKILL');
-      await once(child, 'exit');
+      await ended;
     },
   };
 }
@@ -107,7 +107,7 @@ export async function startSample(environment: Record<string, string> = {}): Pro
 export async function until<T>(
   ask: () => Promise<T>,
   wanted: (answer: T) => boolean,
-  forMs = 20_000,
+  forMs = 60_000,
 ): Promise<T> {
   const deadline = Date.now() + forMs;
   for (;;) {

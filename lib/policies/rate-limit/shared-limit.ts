@@ -98,13 +98,9 @@ export class SharedLimit {
   }
 
   /** Asks the store. Never rejects. */
-  async decide(key: string, cost: number, remainingMs: number | undefined): Promise<RateLimitDecision> {
+  decide(key: string, cost: number, remainingMs: number | undefined): Promise<RateLimitDecision> {
     if (this.settings.mode === 'exact') return this.takeExactly(key, cost, remainingMs);
-    try {
-      return await this.takeLeased(key, cost, remainingMs);
-    } catch {
-      return this.decideAlone(key, cost);
-    }
+    return this.takeLeased(key, cost, remainingMs).catch(() => this.decideAlone(key, cost));
   }
 
   /** What the last decision of a key left. */
@@ -142,14 +138,16 @@ export class SharedLimit {
           asked.remainingMs = Math.min(remainingMs, asked.remainingMs ?? remainingMs);
         return;
       }
-      const question: Question = { key, cost, remainingMs, waiting: [resolve] };
-      this.questions.set(name, question);
       // After all that runs in this turn has asked.
-      process.nextTick(() => {
-        this.questions.delete(name);
-        void this.askFor(question);
-      });
+      if (this.questions.size === 0) process.nextTick(() => this.askAll());
+      this.questions.set(name, { key, cost, remainingMs, waiting: [resolve] });
     });
+  }
+
+  private askAll(): void {
+    const questions = [...this.questions.values()];
+    this.questions.clear();
+    for (const question of questions) void this.askFor(question);
   }
 
   private async askFor({ key, cost, remainingMs, waiting }: Question): Promise<void> {
