@@ -52,5 +52,8 @@ describe('a history of a shared circuit', () => {
     expect(circuitViolations([seen('a', 10, 5, true), seen('b', 1_200, 5, true), END], RULES)).toEqual([
       'b has not seen version 5 within 1000 ms',
     ]);
+    const stalled: HistoryEvent = { kind: 'stalled', worker: 'b', from: 300, at: 1_190 };
+    const late = [seen('a', 10, 5, true), stalled, seen('b', 1_200, 5, true), END];
+    expect(circuitViolations(late, RULES)).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-import { eventsOf, type History } from './history.js';
+import { eventsOf, laterBy, type History } from './history.js';
 
 export interface CircuitRules {
   /** Probes of all instances together at most. */
@@ -46,11 +46,12 @@ function unseenOpens(history: History, { everywhereMs, workers }: CircuitRules):
   const end = Math.max(0, ...history.map(({ at }) => at));
   const violations: string[] = [];
   for (const [version, first] of firsts) {
-    if (end < first + everywhereMs) continue;
+    const until = laterBy(history, first, everywhereMs);
+    if (end < until) continue;
     for (const worker of workers) {
       // Or a later one: then it was open for less than that.
       const seen = eventsOf(history, 'circuit-seen').some(
-        (event) => event.worker === worker && event.version >= version && event.at <= first + everywhereMs,
+        (event) => event.worker === worker && event.version >= version && event.at <= until,
       );
       if (!seen) violations.push(`${worker} has not seen version ${version} within ${everywhereMs} ms`);
     }

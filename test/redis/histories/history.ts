@@ -107,6 +107,12 @@ export interface Noted extends Happened {
   readonly error?: string | undefined;
 }
 
+/** The process stood still from `from` to `at`: its event loop, or the machine. */
+export interface Stalled extends Happened {
+  readonly kind: 'stalled';
+  readonly from: number;
+}
+
 /** What the test did to the store: all that it knew is gone, it cannot be reached (or written), it can be again. */
 export interface StoreFate extends Happened {
   readonly kind: 'forgot' | 'out' | 'back';
@@ -127,6 +133,7 @@ export type HistoryEvent =
   | Answered
   | Sent
   | Noted
+  | Stalled
   | StoreFate;
 
 export type History = readonly HistoryEvent[];
@@ -144,6 +151,35 @@ export function eventsOf<K extends HistoryEvent['kind']>(history: History, ...ki
 }
 
 type EventOf<K extends HistoryEvent['kind']> = HistoryEvent & { readonly kind: K };
+
+/** When `ms` have passed since `from`, without the time in which some process stood still. */
+export function laterBy(history: History, from: number, ms: number): number {
+  let end = from + ms;
+  let counted = from;
+  for (const pause of eventsOf(history, 'stalled').sort((a, b) => a.from - b.from)) {
+    const begin = Math.max(counted, pause.from);
+    if (begin >= end) break;
+    end += Math.max(0, pause.at - begin);
+    counted = Math.max(counted, pause.at);
+  }
+  return end;
+}
+
+/** Calls `note` after each time in which this process stood still; what ends that. */
+export function watchStalls(
+  note: (stall: { readonly from: number; readonly at: number }) => void,
+): () => void {
+  let last = monotonicMs();
+  const timer = setInterval(() => {
+    const at = monotonicMs();
+    if (at - last > STALL_MS) note({ from: last, at });
+    last = at;
+  }, BEAT_MS).unref();
+  return () => clearInterval(timer);
+}
+
+const BEAT_MS = 20;
+const STALL_MS = 60;
 
 /** The events, by what `of` says of each. */
 export function groupBy<E>(events: readonly E[], of: (event: E) => string): Map<string, E[]> {

@@ -1,4 +1,4 @@
-import { eventsOf, groupBy, type History, type Noted, type Sent } from './history.js';
+import { eventsOf, groupBy, laterBy, type History, type Noted, type Sent } from './history.js';
 
 export interface LostStoreRules {
   /** What a call of the store may take at most. */
@@ -9,6 +9,8 @@ export interface LostStoreRules {
 const BUSY_MS = 1_000;
 /** The shortest time between two probes: half of the first interval. */
 const SHORTEST_PROBE_MS = 125;
+/** The longest time between them. */
+const LONGEST_PROBE_MS = 1_500;
 const RECOVERY_MS = 2_000;
 
 /**
@@ -20,7 +22,8 @@ export function lostStoreViolations(history: History, { timeoutMs }: LostStoreRu
     ({ worker, error }) => `${worker}: nobody handled ${error}`,
   );
   for (const { worker, kind, asked, at } of eventsOf(history, 'decision', 'held')) {
-    if (at - asked > timeoutMs + BUSY_MS)
+    const limitMs = timeoutMs + BUSY_MS;
+    if (at - asked > limitMs && at > laterBy(history, asked, limitMs))
       violations.push(`${worker}: a ${kind} took ${(at - asked).toFixed(0)} ms`);
   }
   for (const { worker, from, to, sent } of outages(history)) {
@@ -42,9 +45,9 @@ export function lostStoreViolations(history: History, { timeoutMs }: LostStoreRu
 
 /**
  * SS-07: within two seconds of the store's return every instance that had lost it has found it, and none that found it
- * back while it was out.
+ * back while it was out. For an instance whose probe is not answered in time it is not back before the next one.
  */
-export function recoveryViolations(history: History): string[] {
+export function recoveryViolations(history: History, { timeoutMs }: LostStoreRules): string[] {
   const out = eventsOf(history, 'out')[0];
   const back = eventsOf(history, 'back').at(-1);
   if (out === undefined || back === undefined) return [];
@@ -53,10 +56,19 @@ export function recoveryViolations(history: History): string[] {
     eventsOf(history, 'degraded', 'recovered'),
     (each) => each.worker,
   )) {
-    const early = changes.filter(({ kind, at }) => kind === 'recovered' && at > out.at && at < back.asked);
+    const probes = probesOf(history, worker);
+    const early = changes.filter(
+      ({ kind, at }) =>
+        kind === 'recovered' &&
+        at < back.asked &&
+        // An answer may have been on its way.
+        (probes.findLast((probe) => probe.at < at)?.at ?? at) > out.at,
+    );
     if (early.length > 0)
       violations.push(`${worker}: found the store ${early.length} times while it was out`);
-    const view = changes.findLast(({ at }) => at <= back.at + RECOVERY_MS);
+    const late = probes.filter((probe) => probe.at >= back.at && probe.tookMs >= timeoutMs).length;
+    const until = laterBy(history, back.at, RECOVERY_MS + late * (LONGEST_PROBE_MS + timeoutMs));
+    const view = changes.findLast(({ at }) => at <= until);
     if (view?.kind === 'degraded' && view.at <= back.at)
       violations.push(`${worker}: has not found the store ${RECOVERY_MS} ms after its return`);
   }
@@ -65,6 +77,17 @@ export function recoveryViolations(history: History): string[] {
 
 /** What may be sent to a store that is lost. */
 const PROBE = 'check';
+
+/** When a worker asked whether the store is back, and how long the answer took. */
+function probesOf(history: History, worker: string): { readonly at: number; readonly tookMs: number }[] {
+  const own = eventsOf(history, 'sent', 'settled').filter((each) => each.worker === worker);
+  return own
+    .filter(({ kind, script }) => kind === 'sent' && script === PROBE)
+    .map(({ at, call }) => {
+      const settled = own.find((each) => each.kind === 'settled' && each.call === call && each.at >= at);
+      return { at, tookMs: (settled?.at ?? Number.POSITIVE_INFINITY) - at };
+    });
+}
 
 interface Outage {
   readonly worker: string;

@@ -4,6 +4,8 @@ export interface PermitRules {
   readonly key: string;
   readonly limit: number;
   readonly leaseMs: number;
+  /** How long an operation may be under way: so much later its lease may begin. Default 0. */
+  readonly timeoutMs?: number;
 }
 
 /** Orphans are freed so long after their lease. */
@@ -34,7 +36,8 @@ function overLimit(history: History, { key, limit, leaseMs }: PermitRules): stri
   return violations;
 }
 
-function orphans(history: History, { key, leaseMs }: PermitRules): string[] {
+function orphans(history: History, { key, leaseMs, timeoutMs = 0 }: PermitRules): string[] {
+  const graceMs = GRACE_MS + timeoutMs;
   const byWorker = groupBy(
     eventsOf(history, 'held').filter((each) => each.key === key),
     ({ worker }) => worker,
@@ -42,7 +45,7 @@ function orphans(history: History, { key, leaseMs }: PermitRules): string[] {
   const violations: string[] = [];
   for (const sample of eventsOf(history, 'server-held').filter((each) => each.key === key)) {
     let most = 0;
-    for (const events of byWorker.values()) most += mostHeld(events, sample.asked, leaseMs);
+    for (const events of byWorker.values()) most += mostHeld(events, sample.asked, leaseMs, graceMs);
     if (sample.held > most) {
       violations.push(
         `the store holds ${sample.held} at ${sample.asked.toFixed(1)}, where at most ${most} are somebody's`,
@@ -53,10 +56,12 @@ function orphans(history: History, { key, leaseMs }: PermitRules): string[] {
 }
 
 /** What a worker can hold at the store: what it believes, and anything where it does not know. */
-function mostHeld(events: readonly Held[], at: number, leaseMs: number): number {
-  const recent = events.filter((event) => event.asked <= at && event.at + leaseMs + GRACE_MS > at);
-  // An operation of which nothing was heard may have been done, until its lease has ended.
-  if (recent.some(({ ok, operation }) => !ok && operation !== 'release')) return Number.POSITIVE_INFINITY;
+function mostHeld(events: readonly Held[], at: number, leaseMs: number, graceMs: number): number {
+  const recent = events.filter(
+    (event) => event.asked <= at && Math.max(event.until, event.at + leaseMs) + graceMs > at,
+  );
+  // An operation of which nothing was heard may have been done, or not, until its lease has ended.
+  if (recent.some(({ ok }) => !ok)) return Number.POSITIVE_INFINITY;
   const last = recent.at(-1);
-  return last !== undefined && last.until + GRACE_MS > at ? last.count : 0;
+  return last !== undefined && last.until + graceMs > at ? last.count : 0;
 }

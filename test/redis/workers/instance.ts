@@ -21,6 +21,10 @@ export interface InstanceOptions {
   readonly client: 'ioredis' | 'redis';
   /** How far this process's clock is from the right time. */
   readonly clockOffsetMs?: number | undefined;
+  /** Default {@link TIMEOUT_MS}. */
+  readonly timeoutMs?: number | undefined;
+  /** Default {@link LEASE_MS}. */
+  readonly leaseMs?: number | undefined;
 }
 
 /** One instance of an application that shares its state: what a worker process runs. */
@@ -37,17 +41,19 @@ export class Instance {
   private ownRuns = new Set<string>();
 
   private readonly environment: PolicyEnvironment;
+  private readonly leaseMs: number;
 
   private constructor(
     client: Parameters<typeof driverOf>[0],
     private readonly disconnect: () => void,
     private readonly recorder: Recorder,
-    { app, clockOffsetMs = 0 }: InstanceOptions,
+    { app, clockOffsetMs = 0, timeoutMs = TIMEOUT_MS, leaseMs = LEASE_MS }: InstanceOptions,
   ) {
+    this.leaseMs = leaseMs;
     const clock = new OffsetClock(clockOffsetMs);
     this.redis = new RedisState(recordedDriver(driverOf(client), recorder), {
       app,
-      timeout: TIMEOUT_MS,
+      timeout: timeoutMs,
       clock,
       onChange: (degraded) => recorder.record({ kind: degraded ? 'degraded' : 'recovered' }),
     });
@@ -67,7 +73,7 @@ export class Instance {
       exact: new RateLimitPolicy('exact', { ...EXACT, shared: true }, environment),
       leased: new RateLimitPolicy('leased', { ...LEASED, shared: { mode: 'leased' } }, environment),
     };
-    this.orders = new IdempotencyPolicy('orders', { shared: true, lease: LEASE_MS, ttl: '1m' }, environment);
+    this.orders = new IdempotencyPolicy('orders', { shared: true, lease: leaseMs, ttl: '1m' }, environment);
   }
 
   static async open(options: InstanceOptions, recorder: Recorder): Promise<Instance> {
@@ -100,7 +106,7 @@ export class Instance {
     this.recorder.record({ kind: 'decision', key: limit, asked, allowed, local });
   }
 
-  async acquire(want: number, leaseMs = LEASE_MS): Promise<number> {
+  async acquire(want: number, leaseMs = this.leaseMs): Promise<number> {
     const asked = monotonicMs();
     try {
       const { granted } = await this.redis.permits.acquire(PERMITS.key, {
@@ -117,7 +123,7 @@ export class Instance {
     }
   }
 
-  async renew(leaseMs = LEASE_MS): Promise<number> {
+  async renew(leaseMs = this.leaseMs): Promise<number> {
     const asked = monotonicMs();
     const count = this.holding();
     try {
@@ -139,6 +145,7 @@ export class Instance {
       await this.redis.permits.release(PERMITS.key, count);
     } catch {
       // They are free when the lease has ended, or with the next renewal.
+      this.noteHeld('release', asked, false);
     }
   }
 

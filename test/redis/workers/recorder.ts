@@ -1,7 +1,7 @@
 import { openSync, writeSync } from 'node:fs';
 import type { CircuitView, SharedState } from '../../../lib/core/shared-state.js';
 import type { StoreDriver } from '../../../lib/shared-state/redis/drivers.js';
-import { monotonicMs, type HistoryEvent } from '../histories/history.js';
+import { monotonicMs, watchStalls, type HistoryEvent } from '../histories/history.js';
 
 /** An event without who and, where it is now, when. */
 type Unsigned<E> = E extends HistoryEvent ? Omit<E, 'worker' | 'at'> & { readonly at?: number } : never;
@@ -15,6 +15,7 @@ export class Recorder {
     path: string,
   ) {
     this.file = openSync(path, 'a');
+    watchStalls((stall) => this.record({ kind: 'stalled', ...stall }));
   }
 
   record(event: Unsigned<HistoryEvent>): void {

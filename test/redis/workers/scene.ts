@@ -5,7 +5,7 @@ import { Redis } from 'ioredis';
 import { redisState } from '../../../lib/shared-state/redis/index.js';
 import { FaultProxy } from '../fault-proxy.js';
 import { admittedViolations } from '../histories/admitted.js';
-import { monotonicMs, type HistoryEvent } from '../histories/history.js';
+import { monotonicMs, watchStalls, type HistoryEvent } from '../histories/history.js';
 import { keyViolations } from '../histories/keys.js';
 import { lostStoreViolations, recoveryViolations } from '../histories/lost-store.js';
 import { onceViolations } from '../histories/once.js';
@@ -15,11 +15,16 @@ import { startOwnRedis, type RedisServer } from '../server.js';
 import type { Worker, WorkerFleet } from './fleet.js';
 import { EXACT, INSTANCES, LEASED, LEASE_MS, PERMITS, TIMEOUT_MS, UNIT_LEASE_MS } from './rules.js';
 
-const LONGEST_WAIT_MS = 8_000;
+/** Waits end as soon as it is so. */
+const LONGEST_WAIT_MS = 60_000;
 
 export interface SceneOptions {
   /** How far the clock of each worker is off. */
   readonly clockOffsetsMs?: readonly number[] | undefined;
+  /** What a call of the store may take: long, where no call is to fail however slow the machine is. */
+  readonly timeoutMs?: number;
+  /** For how long permits and runs are lent: long, where something is to happen before their end. */
+  readonly leaseMs?: number;
 }
 
 /** Four worker processes, a server, and a proxy between them; and what the test did to them. */
@@ -27,6 +32,9 @@ export class Scene {
   readonly app = `test-${randomUUID()}`;
   private readonly fates: HistoryEvent[] = [];
   readonly begunAt = monotonicMs();
+  private readonly endWatch = watchStalls((stall) =>
+    this.fates.push({ kind: 'stalled', worker: 'the test', ...stall }),
+  );
 
   private constructor(
     readonly workers: Worker[],
@@ -63,6 +71,8 @@ export class Scene {
       // Both clients, as a fleet that is being moved from one to the other.
       client: i % 2 === 0 ? 'ioredis' : 'redis',
       clockOffsetMs: this.options.clockOffsetsMs?.[i],
+      timeoutMs: this.options.timeoutMs,
+      leaseMs: this.options.leaseMs,
     });
   }
 
@@ -135,6 +145,7 @@ export class Scene {
   /** What all checkers say, by invariant. */
   async violations(): Promise<Record<string, string[]>> {
     const history = this.history();
+    const { timeoutMs = TIMEOUT_MS, leaseMs: lentMs = LEASE_MS } = this.options;
     const rules = (limit: typeof EXACT, key: string, leaseMs: number) => ({
       key,
       perSecond: limit.refillPerSecond,
@@ -142,7 +153,7 @@ export class Scene {
       leaseMs,
       instances: INSTANCES,
     });
-    const permits = { key: PERMITS.key.policy, limit: PERMITS.limit, leaseMs: LEASE_MS };
+    const permits = { key: PERMITS.key.policy, limit: PERMITS.limit, leaseMs: lentMs, timeoutMs };
     return {
       'SS-01': [
         ...admittedViolations(history, rules(EXACT, 'exact', 0)),
@@ -151,13 +162,14 @@ export class Scene {
       'SS-02': permitViolations(history, permits),
       'SS-03': onceViolations(history),
       'SS-04': staleViolations(history),
-      'SS-06': lostStoreViolations(history, { timeoutMs: TIMEOUT_MS }),
-      'SS-07': recoveryViolations(history),
+      'SS-06': lostStoreViolations(history, { timeoutMs }),
+      'SS-07': recoveryViolations(history, { timeoutMs }),
       'SS-08': keyViolations(await this.keys()),
     };
   }
 
   async close(): Promise<void> {
+    this.endWatch();
     await Promise.all(this.alive().map((worker) => worker.tell('close')));
     await this.proxy.stop();
     await this.server.stop();

@@ -1,5 +1,6 @@
 // A process of its own that does what the test tells it over IPC, and writes down what happens. Arguments: its name and
 // the file of its history.
+import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Instance, type InstanceOptions } from './instance.js';
 import { Load } from './load.js';
@@ -39,6 +40,13 @@ const orders = {
   order: (key: string, fingerprint: string, ms: number): Promise<string> =>
     instance.order(key, fingerprint, async () => {
       await delay(ms);
+      return `${key} by ${name}`;
+    }),
+  /** Runs an order during which this process's event loop stands still, until there is that file. */
+  stalledOrder: (key: string, fingerprint: string, file: string): Promise<string> =>
+    instance.order(key, fingerprint, async () => {
+      const never = new Int32Array(new SharedArrayBuffer(4));
+      while (!existsSync(file)) Atomics.wait(never, 0, 0, 10);
       return `${key} by ${name}`;
     }),
   async joinCircuit(scope: 'quorum' | 'any'): Promise<void> {
