@@ -13,7 +13,7 @@ interface Fault {
   strike(scene: Scene): Promise<void>;
 }
 
-/** Long enough for every instance to notice, and to probe in vain. */
+/** Long enough for every instance that has noticed to probe in vain. */
 const OUTAGE_MS = 1_200;
 
 const faults: Fault[] = [
@@ -23,6 +23,7 @@ const faults: Fault[] = [
     lost: 'by all',
     async strike(scene) {
       await scene.fate('out', () => scene.server.process?.kill('SIGSTOP'));
+      await scene.untilAllLost();
       await delay(OUTAGE_MS);
       await scene.fate('back', () => scene.server.process?.kill('SIGCONT'));
     },
@@ -56,6 +57,7 @@ const faults: Fault[] = [
     lost: 'by all',
     async strike(scene) {
       await scene.fate('out', () => scene.proxy.turn('black-hole'));
+      await scene.untilAllLost();
       await delay(OUTAGE_MS);
       await scene.fate('back', () => scene.proxy.turn('clear'));
     },
@@ -104,6 +106,7 @@ const faults: Fault[] = [
     async strike(scene) {
       const primary = await startOwnRedis();
       await scene.fate('out', () => scene.withAdmin((admin) => admin.replicaof('127.0.0.1', primary.port)));
+      await scene.untilAllLost();
       await delay(OUTAGE_MS);
       // It has what its primary has: nothing.
       await scene.fate('forgot', () => scene.withAdmin((admin) => admin.replicaof('NO', 'ONE')));
@@ -116,6 +119,7 @@ const faults: Fault[] = [
     lost: 'by all',
     async strike(scene) {
       await scene.fate('out', () => scene.withAdmin((admin) => admin.config('SET', 'maxmemory', '1mb')));
+      await scene.untilAllLost();
       await delay(OUTAGE_MS);
       await scene.fate('back', () => scene.withAdmin((admin) => admin.config('SET', 'maxmemory', '0')));
     },
