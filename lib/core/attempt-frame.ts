@@ -188,15 +188,17 @@ class Run implements AbortListener, PermitListener {
   private runInside(): unknown {
     const { frame, call } = this;
     let result: unknown;
+    let isSettled = false;
     try {
       result = frame.innermost ? call.start(call.invoke) : frame.next(call);
+      if (!(result instanceof Promise)) {
+        if (isThenable(result)) result = Promise.resolve(result);
+        else isSettled = true;
+      }
     } catch (error) {
       return this.ended(false, error);
     }
-    if (!(result instanceof Promise)) {
-      if (!isThenable(result)) return this.ended(true, result);
-      result = Promise.resolve(result);
-    }
+    if (isSettled) return this.ended(true, result);
     if (call.cancellable || this.resolve !== undefined) return this.runRacing(result as Promise<unknown>);
     this.running = result as Promise<unknown>;
     return this.running.then(

@@ -151,7 +151,9 @@ export class Call implements CallInfo, AbortListener {
 
   /** When the present attempt must be over; calls nested in it must not take longer. */
   get attemptDeadline(): number | undefined {
-    return this.attemptTimer?.dueAt;
+    const dueAt = this.attemptTimer?.dueAt;
+    // One that was taken back, such as at the first value of an observable, bounds nothing any more.
+    return Number.isNaN(dueAt) ? undefined : dueAt;
   }
 
   /** Notes an armed timer that ends the present attempt. */
@@ -209,6 +211,11 @@ export class Call implements CallInfo, AbortListener {
     if (listeners !== undefined) for (const listener of listeners) listener.onAbort(this);
     extras.owner?.onAbort(this);
     controller?.abort(reason);
+  }
+
+  /** Tells who holds the signal that no more is wanted, of a call that ends well all the same. */
+  abortSignal(reason: unknown): void {
+    this.extras?.controller?.abort(reason);
   }
 
   onAbort(parent: Call): void {

@@ -64,7 +64,11 @@ export class ResilienceError extends Error {
     if (typeof value !== 'object' || value === null) return false;
     const code = (value as { [BRAND]?: string })[BRAND];
     if (code === undefined) return false;
-    return this === ResilienceError || (this.prototype as unknown as { [BRAND]?: string })[BRAND] === code;
+    if (this === ResilienceError) return true;
+    // A subclass of the user's inherits its brand, which says nothing about it.
+    return Object.hasOwn(this.prototype, BRAND)
+      ? (this.prototype as unknown as { [BRAND]: string })[BRAND] === code
+      : Function.prototype[Symbol.hasInstance].call(this, value);
   }
 }
 

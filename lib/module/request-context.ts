@@ -12,8 +12,8 @@ export interface RequestState {
     { readonly headersSent: boolean; setHeader(name: string, value: string): unknown } | undefined;
   /** When its sender stops waiting, on the clock's scale; `undefined` where it did not say. */
   readonly deadline: number | undefined;
-  /** The innermost protected call around the present one. */
-  readonly call: Call | undefined;
+  /** The innermost protected call around the present one; none any more when its method has settled. */
+  call: Call | undefined;
 }
 
 /**
@@ -39,7 +39,15 @@ export class RequestContext {
   /** Runs a protected call's method, so that calls below know of it. */
   inside<T>(call: Call, run: () => T): T {
     const around = this.storage.getStore();
-    return this.storage.run({ response: around?.response, deadline: around?.deadline, call }, run);
+    const state: RequestState = { response: around?.response, deadline: around?.deadline, call };
+    const result = this.storage.run(state, run);
+    // What the method has left behind, such as work in the background, is no part of the call.
+    const over = () => {
+      state.call = undefined;
+    };
+    // Only promises are known to bear a second listener: a query may run once for each.
+    if (result instanceof Promise) result.then(over, over);
+    return result;
   }
 
   /** When the request and the protected call around the present one must be over, on the clock's scale. */
@@ -47,6 +55,7 @@ export class RequestContext {
     const state = this.storage.getStore();
     if (state === undefined) return undefined;
     const { deadline, call } = state;
+    if (call?.abortKind === 'timeout') return this.clock.now();
     return earliest(deadline, earliest(call?.deadline, call?.attemptDeadline));
   }
 

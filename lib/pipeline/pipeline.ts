@@ -136,5 +136,5 @@ function compose(steps: readonly PipelineStep[], clock: Clock): Next {
     }
   }
   closeFrame(false);
-  return next;
+  return next === runMethod ? attemptFrame({ guards, clock }) : next;
 }

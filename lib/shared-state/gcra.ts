@@ -31,12 +31,12 @@ export function grantUnits(
   const wholeUs = Math.floor(nextUs);
   return {
     next: granted > 0 ? { us: nowUs + wholeUs, part: nextUs - wholeUs } : undefined,
-    answer: answerOf(request, granted, Math.ceil(nextUs), room - granted),
+    answer: takeAnswer(request, granted, Math.ceil(nextUs), room - granted),
   };
 }
 
 /** What whoever asked is told, from what was granted, when all units are back, and how many are left. */
-export function answerOf(
+export function takeAnswer(
   { emissionUs, toleranceUs, min }: TakeRequest,
   granted: number,
   resetUs: number,

@@ -6,6 +6,7 @@ import {
   CallSignal,
   CircuitBreaker,
   Fallback,
+  FallbackLevel,
   ResilienceModule,
   ResilienceService,
   Retry,
@@ -68,7 +69,7 @@ describe('PL-10 methods that return observables', () => {
     expect(await firstValueFrom(values)).toBe(1);
     expect(service.runs).toBe(2);
     await new Promise((resolve) => setImmediate(resolve));
-    expect(resilience.circuitBreaker('calls').stats()).toMatchObject({ totalCalls: 2, totalSuccesses: 1 });
+    expect(resilience.circuitBreaker('calls').stats()).toMatchObject({ totalCalls: 2, totalSuccesses: 2 });
     await app.close();
   });
 
@@ -227,6 +228,86 @@ describe('PL-10 methods that return observables', () => {
       totalFailures: 0,
     });
     expect([running.seen, waiting.seen, third.seen]).toEqual([[], [], []]);
+    await app.close();
+  });
+
+  it('PL-10 who leaves after a value has been answered: a success, also of a probe', async () => {
+    @Injectable()
+    class Service {
+      isUp = false;
+      signal: AbortSignal | undefined;
+      teardowns = 0;
+      @CircuitBreaker('breaker', { failureThreshold: 5, successThreshold: 1, openDuration: '10s' })
+      @Timeout({ name: 'timeout', duration: '2s', adaptive: { minSamples: 1, max: '2s' } })
+      rate(@CallSignal() signal?: AbortSignal): Observable<number> {
+        this.signal = signal;
+        return new Observable<number>((subscriber) => {
+          if (!this.isUp) return subscriber.error(new Error('down'));
+          subscriber.next(1);
+          subscriber.next(2);
+          return () => this.teardowns++;
+        });
+      }
+    }
+    const { app, clock, service, resilience } = await start(Service);
+    const breaker = resilience.circuitBreaker('breaker');
+    const fail = async (times: number) => {
+      service.isUp = false;
+      for (let i = 0; i < times; i++) {
+        const { seen } = record(service.rate());
+        await clock.advance(1);
+        expect(seen).toEqual(['error: down']);
+      }
+      service.isUp = true;
+    };
+
+    await fail(4);
+    expect(await firstValueFrom(service.rate())).toBe(1);
+    await clock.advance(0);
+    await fail(4);
+
+    expect(breaker.state).toBe('closed');
+    expect([service.teardowns, service.signal?.aborted]).toEqual([1, false]);
+    await fail(1);
+    expect(breaker.state).toBe('open');
+    await clock.advance(10_000);
+    expect(await firstValueFrom(service.rate())).toBe(1);
+    await clock.advance(0);
+    expect(breaker.state).toBe('closed');
+    expect(breaker.stats()).toMatchObject({ totalSuccesses: 2 });
+    expect(service.signal?.aborted).toBe(true);
+    expect(resilience.timeout('timeout').stats()).toMatchObject({ successfulAttempts: 2 });
+    await app.close();
+  });
+
+  it('PL-10 FB-06 what a cache answers in the place of a failed observable arrives', async () => {
+    @Injectable()
+    class Service {
+      source: Observable<number> = of(41, 42);
+      @Fallback({ levels: [{ level: FallbackLevel.LOCAL_CACHE }] })
+      rates(): Observable<number> {
+        return this.source;
+      }
+      @Fallback({ levels: [{ level: FallbackLevel.LOCAL_CACHE }] })
+      nothing(): Observable<number> {
+        return this.source;
+      }
+    }
+    const { app, clock, service } = await start(Service);
+    const before = record(service.rates());
+    await clock.advance(0);
+    service.source = down;
+    const after = record(service.rates());
+    await clock.advance(0);
+    service.source = EMPTY;
+    const empty = record(service.nothing());
+    await clock.advance(0);
+
+    expect([before.seen, after.seen, empty.seen]).toEqual([
+      [41, 42, 'complete'],
+      [42, 'complete'],
+      ['complete'],
+    ]);
     await app.close();
   });
 

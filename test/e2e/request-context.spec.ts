@@ -1,16 +1,18 @@
 import { Body, Controller, Get, Injectable, Post, Query, UseInterceptors } from '@nestjs/common';
-import { describe, expect, it } from '@jest/globals';
+import { Test } from '@nestjs/testing';
+import { describe, expect, it, jest } from '@jest/globals';
 import {
   CallSignal,
   Fallback,
   FallbackInterceptor,
+  ResilienceModule,
   ResilienceService,
   Timeout,
   TimeoutExceededError,
   TimeoutInterceptor,
 } from 'nestjs-breakwater';
 import { ManualClock } from 'nestjs-breakwater/testing';
-import { defer, throwError, type Observable } from 'rxjs';
+import { Subject, concatMap, defer, throwError, type Observable } from 'rxjs';
 import { deferred } from '../policies/deferred.js';
 import { listen, moduleOf, platforms } from './platforms.js';
 
@@ -260,5 +262,92 @@ describe.each(platforms)('the context of a request on %s', (_platform, create) =
         /deadlineHeader.*name of a header/,
       );
     });
+  });
+});
+
+describe('the context after what has ended', () => {
+  @Injectable()
+  class Inner {
+    @Timeout('1h')
+    async look(): Promise<string> {
+      return 'found';
+    }
+  }
+
+  @Injectable()
+  class Outer {
+    readonly gate = deferred<void>();
+    readonly source = new Subject<string>();
+    background: Promise<string> | undefined;
+
+    constructor(
+      private readonly inner: Inner,
+      readonly resilience: ResilienceService,
+    ) {}
+
+    @Timeout({ duration: '30ms', until: 'first', returns: 'observable' })
+    watch(): Observable<string> {
+      return this.source.pipe(concatMap(() => this.inner.look()));
+    }
+
+    @Timeout({ duration: '2s', total: '3s' })
+    async begin(): Promise<string> {
+      this.background = this.gate.promise.then(() => this.inner.look());
+      return 'begun';
+    }
+
+    @Timeout({ name: 'ignoring', duration: '2s' })
+    async ignore(): Promise<string> {
+      await this.gate.promise;
+      return this.resilience.remainingMs() === 0 ? this.inner.look() : 'with time left';
+    }
+  }
+
+  async function start() {
+    const clock = new ManualClock();
+    const app = await Test.createTestingModule({
+      imports: [ResilienceModule.forRoot({ clock, requestContext: true })],
+      providers: [Inner, Outer],
+    }).compile();
+    return { app, clock, outer: app.get(Outer) };
+  }
+
+  it('PL-10 TO-05 a timeout until the first value bounds nothing below it after that', async () => {
+    const { app, clock, outer } = await start();
+    const seen: string[] = [];
+    outer
+      .watch()
+      .subscribe({ next: (value) => seen.push(value), error: (error) => seen.push(String(error)) });
+    outer.source.next('one');
+    await clock.advance(1_000);
+    outer.source.next('two');
+    await clock.advance(0);
+
+    expect(seen).toEqual(['found', 'found']);
+    outer.source.complete();
+    await app.close();
+  });
+
+  it('TO-05 what a method leaves behind is not bound by the deadline that the method kept', async () => {
+    const { app, clock, outer } = await start();
+    expect(await outer.begin()).toBe('begun');
+    await clock.advance(10_000);
+    outer.gate.resolve();
+
+    expect(await outer.background).toBe('found');
+    await app.close();
+  });
+
+  it('TO-05 a method that goes on after its timeout has no time left for what it calls', async () => {
+    const { app, clock, outer } = await start();
+    const look = jest.spyOn(app.get(Inner), 'look').mockImplementation(async () => 'asked');
+    const call = outer.ignore().catch((error: unknown) => error);
+    await clock.advance(2_000);
+    outer.gate.resolve();
+    await clock.advance(0);
+
+    expect(await call).toBeInstanceOf(TimeoutExceededError);
+    expect(look).toHaveBeenCalledTimes(1);
+    await app.close();
   });
 });

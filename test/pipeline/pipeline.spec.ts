@@ -70,6 +70,38 @@ describe('Pipeline', () => {
     expect(slotsOf(pipelineOf(['bulkhead', 'retry']))).toEqual(['bulkhead', 'retry', 'timeout']);
   });
 
+  it('CB-26 answers with a promise, also of a throw, and also where nothing is left of it', async () => {
+    const clock = new ManualClock();
+    const off = new ChaosPolicy('p', { error: 500 }, { clock });
+    const broken = (): never => {
+      throw new Error('at once');
+    };
+    for (const policies of [[], [off]]) {
+      const pipeline = new Pipeline('p', policies, clock);
+      await expect(pipeline.execute(broken)).rejects.toThrow('at once');
+      await expect(pipeline.wrap(broken)()).rejects.toThrow('at once');
+      expect(await pipeline.execute(() => 'done')).toBe('done');
+    }
+  });
+
+  it('CB-26 BH-07 a result whose then throws is a rejection, and gives everything back', async () => {
+    const clock = new ManualClock();
+    const bulkhead = new BulkheadPolicy('p', { maxConcurrent: 1, maxQueue: 1 }, { clock });
+    const pipeline = new Pipeline('p', [bulkhead], clock);
+    const odd = () =>
+      Object.defineProperty({}, 'then', {
+        get() {
+          throw new Error('no then');
+        },
+      });
+    const answers = [pipeline.execute(odd), pipeline.execute(odd)].map((answer) =>
+      answer.catch((error: unknown) => error),
+    );
+
+    expect(await Promise.all(answers)).toMatchObject([{ message: 'no then' }, { message: 'no then' }]);
+    expect(bulkhead.stats()).toMatchObject({ activeCalls: 0, queuedCalls: 0, totalCalls: 2 });
+  });
+
   it('PL-01 the whole order, outermost first', () => {
     const clock = new ManualClock();
     const policies = [

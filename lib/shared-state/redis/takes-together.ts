@@ -1,5 +1,5 @@
 import type { TakeAnswer, TakeRequest } from '../../core/shared-state.js';
-import { answerOf } from '../gcra.js';
+import { takeAnswer } from '../gcra.js';
 import type { StoreGuard } from '../store-guard.js';
 import type { ScriptArgument, ScriptReply } from './drivers.js';
 
@@ -67,7 +67,7 @@ export class TakesTogether {
       }
       let at = 2;
       for (const { request, resolve } of takings) {
-        resolve(answerOf(request, Number(reply[at]), Number(reply[at + 1]), Number(reply[at + 2])));
+        resolve(takeAnswer(request, Number(reply[at]), Number(reply[at + 1]), Number(reply[at + 2])));
         at += 3;
       }
     } catch (error) {
