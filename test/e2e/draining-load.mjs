@@ -6,7 +6,7 @@ import { Agent, get } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const MOST_FAILURES = 1_000;
-const LONGEST_MS = 60_000;
+const LONGEST_MS = 150_000;
 
 const { url, path, pid, connections, warmUp, afterwards } = JSON.parse(process.argv[2]);
 const agent = new Agent({ keepAlive: true, maxSockets: connections });
@@ -21,17 +21,21 @@ const seen = {
   live: [],
   signalledAt: undefined,
   unreadyAt: undefined,
+  /** How long the slowest answer took: no signal waits longer in that process than a request. */
+  slowestMs: 0,
 };
 
 const isHopeless = () => seen.failed.length > MOST_FAILURES || performance.now() > LONGEST_MS;
 
 function ask(at, options) {
+  const askedAt = performance.now();
   return new Promise((resolve) => {
     get(`${url}${at}`, options, (response) => {
       response.resume();
-      response.once('end', () =>
-        resolve({ status: response.statusCode, connection: response.headers.connection }),
-      );
+      response.once('end', () => {
+        seen.slowestMs = Math.max(seen.slowestMs, performance.now() - askedAt);
+        resolve({ status: response.statusCode, connection: response.headers.connection });
+      });
       response.once('error', (error) => resolve({ status: error.code }));
     }).once('error', (error) => resolve({ status: error.code }));
   });

@@ -2,7 +2,6 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { freePort } from '../free-port.js';
 
 const run = promisify(execFile);
 
@@ -23,20 +22,20 @@ function commands(): { command: string; output: string }[] {
 
 describe('README', () => {
   let sample: ChildProcess;
-  let port: number;
+  let port: string;
 
   // As npm start does it: installs, builds what is stale, runs.
   beforeAll(async () => {
-    port = await freePort();
     sample = spawn(process.execPath, ['scripts/start.mjs'], {
-      env: { ...process.env, PORT: String(port), DATA_DIR: 'memory', NODE_OPTIONS: '' },
+      env: { ...process.env, PORT: '0', DATA_DIR: 'memory', NODE_OPTIONS: '' },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    await new Promise<void>((resolve, reject) => {
+    port = await new Promise<string>((resolve, reject) => {
       let printed = '';
       sample.stdout?.on('data', (chunk: Buffer) => {
         printed += chunk.toString();
-        if (printed.includes('The sample application runs')) resolve();
+        const found = /The sample application runs on http:\/\/localhost:(\d+)/.exec(printed)?.[1];
+        if (found !== undefined) resolve(found);
       });
       sample.once('exit', (code) => reject(new Error(`The sample ended with ${code}: ${printed}`)));
     });
