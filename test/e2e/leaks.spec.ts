@@ -97,5 +97,5 @@ describe('PL-11 what calls leave behind', () => {
     expect(stats.bulkheads['Service.place']).toMatchObject({ activeCalls: 0, queuedCalls: 0 });
     expect(stats.rateLimiters['Service.place']).toMatchObject({ keys: 10, waiting: 0 });
     await app.close();
-  }, 60_000);
+  }, 300_000);
 });

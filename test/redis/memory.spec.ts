@@ -55,7 +55,7 @@ const DOCUMENTED = { limit: 200, idempotency: 300 };
       expect(await client.dbsize()).toBeGreaterThanOrEqual(subjects);
       expect(each).toBeLessThanOrEqual(DOCUMENTED[kind]);
     },
-    90_000,
+    300_000,
   );
 
   async function usedMemory(): Promise<number> {
