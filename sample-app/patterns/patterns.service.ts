@@ -26,7 +26,8 @@ export class PatternsService {
   }
 
   @Retry('pattern_retry', { maxRetries: 3, baseDelay: '20ms' })
-  async retried(id: string): Promise<Price> {
+  async retried(id: string, onRequest: () => void): Promise<Price> {
+    onRequest();
     return this.upstream.price('retry', { query: { failFirst: '2', id } });
   }
 
