@@ -25,8 +25,10 @@ export async function findRedis(): Promise<RedisServer | undefined> {
   const stop = () => server.kill('SIGKILL');
   process.once('exit', stop);
   await new Promise<void>((resolve, reject) => {
+    let printed = '';
     server.stdout.on('data', (chunk: Buffer) => {
-      if (chunk.toString().includes('Ready to accept connections')) resolve();
+      printed += chunk.toString();
+      if (printed.includes('Ready to accept connections')) resolve();
     });
     server.once('exit', (code) => reject(new Error(`${program} ended with ${code}.`)));
   });

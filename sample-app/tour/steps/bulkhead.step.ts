@@ -9,8 +9,9 @@ interface BulkheadStats {
 export const bulkheadStep: Step = {
   title: 'A full bulkhead: the urgent go first',
   async run(sample, narrator) {
-    await sample.change('bulkheads', 'read_operations', { maxConcurrent: 1, maxQueue: 2 });
-    const repair = await sample.fault({ target: 'RouteLookupService.find', latency: '800ms' });
+    await sample.change('bulkheads', 'read_operations', { maxConcurrent: 1, maxQueue: 2, maxWait: '60s' });
+    await sample.change('timeouts', 'database_reads', { duration: '60s' });
+    const release = await sample.fault({ target: 'RouteLookupService.find', latency: '50s' });
     const finished: string[] = [];
     const ask = async (name: string, priority: string) => {
       const { status, body } = await sample.get(resolvePath(`bulkhead-${name.replace(' ', '-')}`), {
@@ -28,8 +29,8 @@ export const bulkheadStep: Step = {
           'read_operations',
         );
         return activeCalls === active && queuedCalls === queued;
-      }, 5_000);
-    narrator.say('One slow read runs, two of low priority wait: full.');
+      }, 10_000);
+    narrator.say('One read hangs, two of low priority wait: full.');
     const running = ask('running', 'normal');
     await holds(1, 0);
     const low = [ask('low 1', 'low')];
@@ -39,11 +40,20 @@ export const bulkheadStep: Step = {
     narrator.say('Now a critical one comes, and one for the background.');
     const critical = ask('critical', 'critical');
     // One of the low ones has given way: it is the first to hear.
-    await until(async () => finished.length > 0, 5_000);
+    await until(async () => finished.length > 0, 10_000);
     const background = ask('background', 'background');
+    await until(async () => finished.length > 1, 10_000);
+    narrator.say('The read that hung goes on; the next ones take 800 ms each.');
+    const repair = await sample.fault({ target: 'RouteLookupService.find', latency: '800ms' });
+    await release();
     const outcomes = await Promise.all([running, ...low, critical, background]);
     await repair();
-    await sample.change('bulkheads', 'read_operations', { maxConcurrent: 20, maxQueue: 100_000 });
+    await sample.change('timeouts', 'database_reads', { duration: '2s' });
+    await sample.change('bulkheads', 'read_operations', {
+      maxConcurrent: 20,
+      maxQueue: 100_000,
+      maxWait: '5s',
+    });
 
     narrator.check(
       'the critical one is answered, one of the low ones gives way, the background is refused',

@@ -24,6 +24,7 @@ export const chaosStep: Step = {
 
     // So that the cache hides the outage from those who ask for a known route.
     await sample.reset('circuitBreakers', 'redis');
+    await sample.operate('DELETE', '/operations/cache');
     await sample.get(resolvePath());
     narrator.say('"Nobody notices that the database is away", under traffic.');
     let over = false;

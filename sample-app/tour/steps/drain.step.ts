@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { launch } from '../launch.js';
 import type { SampleClient } from '../sample-client.js';
-import { milliseconds, resolvePath, tally, type Step } from '../step.js';
+import { milliseconds, resolvePath, tally, until, type Step } from '../step.js';
 
 const CLIENTS = 20;
-const READINESS_DELAY_MS = 1_500;
+const READINESS_DELAY_MS = 5_000;
 /** How long it takes a load balancer to look away. */
 const NOTICED_AFTER_MS = 1_000;
 
@@ -31,12 +31,20 @@ export const drainStep: Step = {
     await delay(1_000);
     toldAt = performance.now();
     child.kill('SIGTERM');
-    await delay(200);
-    const ready = await outcomeOf(client, '/health/ready');
+    let ready: Outcome = 200;
+    await until(async () => {
+      ready = await outcomeOf(client, '/health/ready');
+      return ready !== 200;
+    }, READINESS_DELAY_MS);
+    const noticedMs = performance.now() - toldAt;
     await Promise.all(clients);
     const code = await ended;
     const tookMs = performance.now() - toldAt;
-    narrator.check('/health/ready answers 503 at once', String(ready), ready === 503);
+    narrator.check(
+      '/health/ready answers 503 at once',
+      `${ready} after ${milliseconds(noticedMs)}`,
+      ready === 503,
+    );
     narrator.check(
       `all are served, before the signal and for the ${milliseconds(NOTICED_AFTER_MS)} until the clients look away`,
       `before: ${tally(before)}; after: ${tally(after)}`,

@@ -15,7 +15,8 @@ export const gameDayStep: Step = {
   async run(sample, narrator) {
     await sample.reset('circuitBreakers', 'database');
     await sample.reset('circuitBreakers', 'redis');
-    // Known to the cache, so that nobody who asks for it notices an outage of the database.
+    // Known to the cache from now on, so that nobody who asks for it notices an outage of the database.
+    await sample.operate('DELETE', '/operations/cache');
     await sample.get(resolvePath());
     narrator.say('The database is cut off, then the cache; nobody but the experiments asks.');
     const { body } = await sample.operate('POST', '/operations/game-days', { participants: ['the tour'] });

@@ -1,6 +1,6 @@
 import { tally, type Step } from '../step.js';
 
-const ASKED = 150;
+const ASKED = 250;
 const BURST = 100;
 const PER_SECOND = 10;
 
