@@ -15,7 +15,8 @@ let last = randomInt(COUNT);
 export async function freePort(): Promise<number> {
   for (let tries = 0; tries < COUNT; tries++) {
     last = (last + 1) % COUNT;
-    if (await isFree(FIRST + last)) return FIRST + last;
+    const port = FIRST + last;
+    if (await isFree(port)) return port;
   }
   throw new Error(`No port from ${FIRST} to ${FIRST + COUNT - 1} is free.`);
 }
