@@ -8,10 +8,21 @@ interface Lease {
   until: number;
 }
 
-interface Finished {
-  readonly fingerprint: string;
-  readonly outcome: OnceOutcome;
-  readonly expiresAt: number;
+/** An outcome, and the timer that lets go of it when its time is over. */
+class Finished extends TimerEntry {
+  constructor(
+    private readonly records: Map<string, Finished>,
+    private readonly key: string,
+    readonly fingerprint: string,
+    readonly outcome: OnceOutcome,
+    readonly expiresAt: number,
+  ) {
+    super();
+  }
+
+  onDue(): void {
+    this.records.delete(this.key);
+  }
 }
 
 /**
@@ -25,14 +36,11 @@ export class MemoryOnceStore implements OnceStore {
   /** In the order in which they finished. */
   private readonly finished = new Map<string, Finished>();
   private fences = 0;
-  private readonly sweeper: Sweeper;
 
   constructor(
     private readonly clock: Clock,
     private maxRecords: number,
-  ) {
-    this.sweeper = new Sweeper(() => this.sweep());
-  }
+  ) {}
 
   /** Finished records that are kept. */
   get size(): number {
@@ -52,7 +60,7 @@ export class MemoryOnceStore implements OnceStore {
       if (lease.fingerprint !== fingerprint) return { kind: 'mismatch' };
       return { kind: 'busy', leftMs: lease.until - now };
     }
-    this.finished.delete(key);
+    this.forget(key);
     const fence = ++this.fences;
     this.running.set(key, { fingerprint, fence, until: now + leaseMs });
     return { kind: 'run', fence };
@@ -62,10 +70,12 @@ export class MemoryOnceStore implements OnceStore {
     const lease = this.running.get(key);
     if (lease?.fence !== fence) return false;
     this.running.delete(key);
-    this.finished.delete(key);
-    this.finished.set(key, { fingerprint: lease.fingerprint, outcome, expiresAt: this.clock.now() + ttlMs });
+    this.forget(key);
+    const expiresAt = this.clock.now() + ttlMs;
+    const record = new Finished(this.finished, key, lease.fingerprint, outcome, expiresAt);
+    this.finished.set(key, record);
+    this.clock.arm(record, expiresAt);
     this.makeRoom();
-    if (!this.sweeper.armed) this.armSweeper();
     return true;
   }
 
@@ -81,9 +91,7 @@ export class MemoryOnceStore implements OnceStore {
   }
 
   clear(): void {
-    this.finished.clear();
-    this.clock.disarm(this.sweeper);
-    this.sweeper.armed = false;
+    for (const key of this.finished.keys()) this.forget(key);
   }
 
   /** Keeps so many finished records from now on. */
@@ -95,36 +103,15 @@ export class MemoryOnceStore implements OnceStore {
   private makeRoom(): void {
     for (const oldest of this.finished.keys()) {
       if (this.finished.size <= this.maxRecords) break;
-      this.finished.delete(oldest);
+      this.forget(oldest);
       this.evicted++;
     }
   }
 
-  /** Lets go of what has expired. With one time for all records they expire in the order in which they finished. */
-  private sweep(): void {
-    const now = this.clock.now();
-    for (const [key, record] of this.finished) {
-      if (record.expiresAt > now) break;
-      this.finished.delete(key);
-    }
-    this.armSweeper();
-  }
-
-  private armSweeper(): void {
-    const oldest = this.finished.values().next().value;
-    this.sweeper.armed = oldest !== undefined;
-    if (oldest !== undefined) this.clock.arm(this.sweeper, oldest.expiresAt);
-  }
-}
-
-class Sweeper extends TimerEntry {
-  armed = false;
-
-  constructor(private readonly sweep: () => void) {
-    super();
-  }
-
-  onDue(): void {
-    this.sweep();
+  private forget(key: string): void {
+    const record = this.finished.get(key);
+    if (record === undefined) return;
+    this.clock.disarm(record);
+    this.finished.delete(key);
   }
 }
