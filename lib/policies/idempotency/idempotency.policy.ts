@@ -6,11 +6,12 @@ import {
   IdempotencyConflictError,
   IdempotencyKeyMissingError,
   IdempotencyMismatchError,
+  TimeoutExceededError,
   isRejection,
 } from '../../core/errors.js';
 import { execute } from '../../core/execute.js';
 import { MemoryOnceStore } from '../../core/memory-once-store.js';
-import type { OnceOutcome, OnceStore } from '../../core/once-store.js';
+import type { OnceBegin, OnceOutcome, OnceStore } from '../../core/once-store.js';
 import type { Driver, Policy } from '../../core/policy.js';
 import { TimerEntry } from '../../core/timer-entry.js';
 import { fingerprintOf } from '../../core/fingerprint.js';
@@ -47,6 +48,16 @@ interface Lease {
   readonly store: OnceStore;
   readonly key: string;
   readonly fence: number;
+  /** Of the time when it began: what it is renewed by, and how often, stays the same. */
+  readonly leaseMs: number;
+}
+
+/** What became of a run, and for whom. */
+interface RunOutcome extends OnceOutcome {
+  /** Whether it is replayed to later calls. */
+  readonly isKept: boolean;
+  /** Whether it is an outcome for those who wait, too. */
+  readonly isShared: boolean;
 }
 
 /** Where outcomes are kept. */
@@ -102,7 +113,7 @@ export class IdempotencyPolicy implements Policy, Driver {
   }
 
   /**
-   * Runs `fn`, unless that was done under the call's `idempotencyKey` (or `key`) before.
+   * Runs `fn`, unless that was done before under the call's `idempotencyKey`, or what the option `key` makes of the call.
    *
    * @throws {@link IdempotencyKeyMissingError}, {@link IdempotencyMismatchError} and {@link IdempotencyConflictError}
    * without running `fn`; else what `fn` throws, or threw.
@@ -113,8 +124,9 @@ export class IdempotencyPolicy implements Policy, Driver {
 
   async run(call: Call, next: Next): Promise<unknown> {
     const { settings } = this;
-    const key = call.options.idempotencyKey ?? settings.key?.(call);
-    if (key === undefined || key === '') {
+    // JSON knows `null` as well.
+    const key: string | null | undefined = call.options.idempotencyKey ?? settings.key?.(call);
+    if (key === undefined || key === null || key === '') {
       if (settings.onMissingKey === 'pass') return next(call);
       this.totals.totalMissingKeys++;
       const message = `Idempotency "${this.name}" needs a key, and the call has none.`;
@@ -199,64 +211,75 @@ export class IdempotencyPolicy implements Policy, Driver {
   private async take(key: string, fingerprint: string, call: Call, next: Next): Promise<unknown> {
     const flight = new Flight(fingerprint);
     this.flights.set(key, flight);
+    const land = (outcome: OnceOutcome) => {
+      this.flights.delete(key);
+      flight.land(outcome);
+    };
+    let begun: OnceBegin;
     const { store } = this;
-    let landed: OnceOutcome = ABANDONED;
+    const { leaseMs } = this.settings;
     try {
-      const begun = await store.begin(key, fingerprint, this.settings.leaseMs);
-      switch (begun.kind) {
-        case 'mismatch':
-          throw this.mismatch(key);
-        case 'busy':
-          throw this.conflict(key, begun.leftMs);
-        case 'replay':
-          this.totals.totalReplays++;
-          landed = begun.outcome;
-          return settle(begun.outcome);
-        case 'run':
-          landed = await this.runOnce({ store, key, fence: begun.fence }, call, next);
-          return settle(landed);
-      }
-    } finally {
-      const land = () => {
-        this.flights.delete(key);
-        const late = call.lateSuccess;
-        if (late !== undefined && !landed.ok) landed = { ok: true, value: late.value };
-        else if (call.abandoned) landed = ABANDONED;
-        flight.land(landed);
-      };
-      // A run that outlived its call still holds the key: nobody may run beside it.
-      if (call.hasOrphans) call.whenOrphansSettle(land);
-      else land();
+      begun = await store.begin(key, fingerprint, leaseMs);
+    } catch (error) {
+      land(ABANDONED);
+      throw error;
     }
+    if (begun.kind === 'run') {
+      return settle(await this.runOnce({ store, key, fence: begun.fence, leaseMs }, call, next, land));
+    }
+    land(begun.kind === 'replay' ? begun.outcome : ABANDONED);
+    if (begun.kind === 'mismatch') throw this.mismatch(key);
+    if (begun.kind === 'busy') throw this.conflict(key, begun.leftMs);
+    this.totals.totalReplays++;
+    return settle(begun.outcome);
   }
 
   /** The first run of a key. Its outcome is what the caller gets, whatever becomes of keeping it. */
-  private async runOnce(lease: Lease, call: Call, next: Next): Promise<OnceOutcome> {
+  private async runOnce(
+    lease: Lease,
+    call: Call,
+    next: Next,
+    land: (outcome: OnceOutcome) => void,
+  ): Promise<OnceOutcome> {
     this.totals.totalRuns++;
-    const heart = new Heart(this.clock, this.settings.leaseMs / 3, () => this.beat(lease));
+    const heart = new Heart(this.clock, lease.leaseMs / 3, () => this.beat(lease));
     heart.start();
-    let outcome: OnceOutcome;
-    try {
-      outcome = { ok: true, value: await next(call) };
-    } catch (error) {
-      outcome = { ok: false, value: error };
-    }
-    const keep = async () => {
+    const outcome = await this.outcomeOf(call, next);
+    const end = async () => {
       heart.stop();
       // What a method returned after its caller was told of a timeout is what the next call shall get.
       const late = outcome.ok ? undefined : call.lateSuccess;
-      await this.keep(lease, late === undefined ? outcome : { ok: true, value: late.value }, call);
+      const last: RunOutcome =
+        late === undefined ? outcome : { ok: true, value: late.value, isKept: true, isShared: true };
+      await this.keep(lease, last);
+      land(last.isShared ? last : ABANDONED);
     };
-    if (call.hasOrphans) call.whenOrphansSettle(() => void keep());
-    else await keep();
+    // A failed run that something has outlived still holds the key: nobody may run beside it.
+    if (!outcome.ok && call.hasOrphans) call.whenOrphansSettle(() => void end());
+    else await end();
     return outcome;
   }
 
-  /** Never throws: the work is done, and keeping its outcome is a courtesy to later calls. */
-  private async keep({ store, key, fence }: Lease, outcome: OnceOutcome, call: Call): Promise<void> {
+  /** What a mistake in `storeErrors` throws is what the caller gets, in the place of the error that it was asked about. */
+  private async outcomeOf(call: Call, next: Next): Promise<RunOutcome> {
     try {
-      if (!outcome.ok && !this.isKept(outcome.value, call)) await store.fail(key, fence);
-      else if (!(await store.complete(key, fence, outcome, this.settings.ttlMs))) {
+      return { ok: true, value: await next(call), isKept: true, isShared: true };
+    } catch (error) {
+      const isShared = !gaveUp(call);
+      try {
+        const isKept = isShared && !isRejection(error) && this.settings.storeErrors?.(error, call) === true;
+        return { ok: false, value: error, isKept, isShared };
+      } catch (mistake) {
+        return { ok: false, value: mistake, isKept: false, isShared };
+      }
+    }
+  }
+
+  /** Never throws: the work is done, and keeping its outcome is a courtesy to later calls. */
+  private async keep({ store, key, fence }: Lease, { ok, value, isKept }: RunOutcome): Promise<void> {
+    try {
+      if (!isKept) await store.fail(key, fence);
+      else if (!(await store.complete(key, fence, { ok, value }, this.settings.ttlMs))) {
         this.totals.totalLost++;
         announce(this.environment, this, 'lease-lost', () => ({ key }));
       }
@@ -266,13 +289,9 @@ export class IdempotencyPolicy implements Policy, Driver {
     }
   }
 
-  private isKept(error: unknown, call: Call): boolean {
-    return !isRejection(error) && !call.abandoned && this.settings.storeErrors?.(error, call) === true;
-  }
-
-  private async beat({ store, key, fence }: Lease): Promise<void> {
+  private async beat({ store, key, fence, leaseMs }: Lease): Promise<void> {
     try {
-      await store.beat(key, fence, this.settings.leaseMs);
+      await store.beat(key, fence, leaseMs);
     } catch (error) {
       announce(this.environment, this, 'store-failed', () => ({ key, error }));
     }
@@ -294,6 +313,11 @@ export class IdempotencyPolicy implements Policy, Driver {
     announce(this.environment, this, 'rejected', () => ({ error }));
     return error;
   }
+}
+
+/** Whether a call ended because its own caller waited no longer, by abort or deadline. */
+function gaveUp({ abandoned, abortReason }: Call): boolean {
+  return abandoned || (abortReason instanceof TimeoutExceededError && abortReason.scope === 'deadline');
 }
 
 /** The outcome of a run whose caller gave up. */

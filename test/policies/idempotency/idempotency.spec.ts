@@ -1,4 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals';
+import type { CallInfo } from '../../../lib/core/call.js';
 import {
   BulkheadFullError,
   IdempotencyConflictError,
@@ -11,6 +12,7 @@ import { MemoryOnceStore } from '../../../lib/core/memory-once-store.js';
 import type { TimerEntry } from '../../../lib/core/timer-entry.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { IdempotencyPolicy, type IdempotencyOptions } from '../../../lib/policies/idempotency/index.js';
+import { HedgePolicy } from '../../../lib/policies/hedge/index.js';
 import { RetryPolicy } from '../../../lib/policies/retry/index.js';
 import { TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
@@ -305,6 +307,133 @@ describe('IdempotencyPolicy', () => {
     expect(runs).toBe(1);
   });
 
+  it.each(['a retry', 'a hedge'])(
+    'ID-01 ID-08 a success is an outcome at once, though an attempt that %s gave up on never ends',
+    async (how) => {
+      const clock = new ManualClock();
+      const once = new IdempotencyPolicy('orders', {}, { clock });
+      const retry = new RetryPolicy('orders', { baseDelay: 0 }, { clock });
+      const timeout = new TimeoutPolicy('orders', '100ms', { clock });
+      const hedge = new HedgePolicy('orders', { delay: '100ms', idempotent: true }, { clock });
+      const policies = how === 'a retry' ? [once, retry, timeout] : [once, hedge];
+      const pipeline = new Pipeline('orders', policies, clock);
+      let attempts = 0;
+      const place = () => (++attempts === 1 ? new Promise(() => {}) : 'receipt');
+
+      const first = pipeline.execute(place, under('k1'));
+      await clock.advance(200);
+
+      expect(await first).toBe('receipt');
+      expect(await pipeline.execute(place, under('k1'))).toBe('receipt');
+      expect(attempts).toBe(2);
+      expect(once.stats()).toMatchObject({ totalReplays: 1, running: 0, records: 1 });
+      // The record's expiry: no sign of life is given any more.
+      expect(clock.pending).toBe(1);
+    },
+  );
+
+  it('ID-02 who waits shares a success at once, though an attempt that was given up on never ends', async () => {
+    const clock = new ManualClock();
+    const once = new IdempotencyPolicy('orders', { wait: '5s' }, { clock });
+    const retry = new RetryPolicy('orders', { baseDelay: 0 }, { clock });
+    const pipeline = new Pipeline(
+      'orders',
+      [once, retry, new TimeoutPolicy('orders', '100ms', { clock })],
+      clock,
+    );
+    let attempts = 0;
+    const place = () => (++attempts === 1 ? new Promise(() => {}) : 'receipt');
+
+    const calls = [pipeline.execute(place, under('k1')), pipeline.execute(place, under('k1'))];
+    await clock.advance(100);
+
+    expect(await Promise.all(calls)).toEqual(['receipt', 'receipt']);
+    expect(attempts).toBe(2);
+  });
+
+  it('ID-02 the deadline of the first caller is no outcome for the second, which has its own turn', async () => {
+    const { once, clock } = setUp({ wait: '5s', storeErrors: () => true });
+    let runs = 0;
+    const place = ({ signal }: CallInfo) =>
+      ++runs > 1
+        ? 'receipt'
+        : new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    const first = once.execute(place, { ...under('k1'), deadline: 100 }).catch((error: unknown) => error);
+    const second = once.execute(place, under('k1'));
+    await clock.advance(100);
+
+    expect(await first).toMatchObject({ constructor: TimeoutExceededError, scope: 'deadline' });
+    expect(await second).toBe('receipt');
+    expect(once.stats()).toMatchObject({ totalRuns: 2, totalShared: 0 });
+  });
+
+  it('ID-02 what a run failed with before its caller gave up is an outcome for who waits', async () => {
+    const clock = new ManualClock();
+    const store = new MemoryOnceStore(clock, 100);
+    const freed = deferred<void>();
+    store.fail = () => freed.promise;
+    const once = new IdempotencyPolicy('orders', { wait: '5s' }, { clock, once: store });
+    const giveUp = new AbortController();
+    const work = deferred<string>();
+    const first = once
+      .execute(() => work.promise, { ...under('k1'), signal: giveUp.signal })
+      .catch((error: unknown) => error);
+    const second = once.execute(() => 'of the second', under('k1')).catch((error: unknown) => error);
+    await clock.advance(0);
+    work.reject(new Error('declined'));
+    await clock.advance(0);
+    giveUp.abort(new Error('enough'));
+    freed.resolve();
+
+    expect(await Promise.all([first, second])).toEqual([new Error('declined'), new Error('declined')]);
+  });
+
+  it('ID-04 what `storeErrors` throws reaches the caller, and the key is free', async () => {
+    const mistake = new TypeError('no status');
+    const { once } = setUp({
+      storeErrors: () => {
+        throw mistake;
+      },
+    });
+    const declined = once.execute(() => Promise.reject(new Error('declined')), under('k1'));
+
+    await expect(declined).rejects.toBe(mistake);
+    expect(once.stats()).toMatchObject({ totalStoreFailures: 0, running: 0 });
+    expect(await once.execute(() => 'receipt', under('k1'))).toBe('receipt');
+  });
+
+  it('ID-06 PL-08 a run keeps the lease that it began with, though that is shortened meanwhile', async () => {
+    const clock = new ManualClock();
+    const store = new MemoryOnceStore(clock, 100);
+    const [first, second] = [0, 1].map(
+      () => new IdempotencyPolicy('orders', { lease: '30s' }, { clock, once: store }),
+    ) as [IdempotencyPolicy, IdempotencyPolicy];
+    const work = deferred<string>();
+    const running = first.execute(() => work.promise, under('k1'));
+    await clock.advance(1_000);
+    first.update({ lease: '5s' });
+    await clock.advance(15_000);
+
+    await expect(second.execute(() => 'beside it', under('k1'))).rejects.toThrow(IdempotencyConflictError);
+    work.resolve('receipt');
+    expect(await running).toBe('receipt');
+    expect(first.stats().totalLost).toBe(0);
+  });
+
+  it('ID-05 PL-08 a record is let go of after its own time, though one of before is kept longer', async () => {
+    const { once, clock } = setUp({ ttl: '1d' });
+    await once.execute(() => 'receipt', under('long'));
+    once.update({ ttl: '1m' });
+    for (const key of ['a', 'b', 'c']) await once.execute(() => key, under(key));
+    const before = once.stats().records;
+
+    await clock.advance(60_000);
+
+    expect([before, once.stats().records, clock.pending]).toEqual([4, 1, 1]);
+    once.reset();
+    expect(clock.pending).toBe(0);
+  });
+
   it('refuses a call without a key, or lets it pass', async () => {
     const refusing = setUp().once;
     const passing = setUp({ onMissingKey: 'pass' }).once;
@@ -532,8 +661,9 @@ describe('IdempotencyPolicy', () => {
     ]);
   });
 
-  it.each([undefined, ''])('a key of %j is no key', async (key) => {
-    const { once } = setUp({ key: () => key });
+  it.each([undefined, null, ''])('a key of %j is no key', async (key) => {
+    // JSON knows `null`, whatever types say.
+    const { once } = setUp({ key: () => key as string });
 
     await expect(once.execute(() => 'ran', { args: ['order-1'] })).rejects.toMatchObject({
       constructor: IdempotencyKeyMissingError,
