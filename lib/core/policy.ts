@@ -21,7 +21,7 @@ export interface Policy {
   readonly name: string;
   /** The numbers of this policy now; taking them changes nothing. */
   stats(): object;
-  /** Back to how it was when it was made; its options stay. */
+  /** Back to how it was when it was made, as far as the calls that are under way allow; its options stay. */
   reset(): void;
   /** One line for `describe()`: what it is set to do. */
   describe(): string;

@@ -89,11 +89,15 @@ describe('Pipeline', () => {
     const bulkhead = new BulkheadPolicy('p', { maxConcurrent: 1, maxQueue: 1 }, { clock });
     const pipeline = new Pipeline('p', [bulkhead], clock);
     const odd = () =>
-      Object.defineProperty({}, 'then', {
-        get() {
-          throw new Error('no then');
+      new Proxy(
+        {},
+        {
+          get(_, name) {
+            if (name === 'then') throw new Error('no then');
+            return undefined;
+          },
         },
-      });
+      );
     const answers = [pipeline.execute(odd), pipeline.execute(odd)].map((answer) =>
       answer.catch((error: unknown) => error),
     );

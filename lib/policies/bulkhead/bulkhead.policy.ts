@@ -151,7 +151,9 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
 
   reset(): void {
     announce(this.environment, this, 'cleared');
-    this.totalCalls = 0;
+    // Those that run count from now on: one that is taken back must have been counted.
+    this.totalCalls = this.slots.running;
+    for (const { running } of this.keyed.values()) this.totalCalls += running;
     this.rejectedBy = { full: 0, closed: 0, waited: 0, shed: 0, utilisation: 0 };
     this.waits = { count: 0, totalMs: 0, maxMs: 0 };
     this.runs = { count: 0, totalMs: 0 };
@@ -286,7 +288,7 @@ export class BulkheadPolicy implements Policy, Guard<Slots>, SlotsObserver {
   private slotsOf(call: Call): Slots {
     const { key } = this.settings;
     if (key === undefined) return this.slots;
-    const name = call.options.key ?? key(call);
+    const name = call.options.key ?? key(call) ?? undefined;
     if (name === undefined) return this.slots;
     let slots = this.keyed.get(name);
     if (slots === undefined) {

@@ -27,11 +27,11 @@ import { KeyedCircuits } from './keyed-circuits.js';
 import { SharedCircuit } from './shared-circuit.js';
 import { FAILED, SLOW } from './sliding-window.js';
 
-/** The numbers of a circuit breaker. Percentages are `undefined` below the minimum of calls. @publicApi */
+/** The numbers of a circuit breaker. Percentages are `undefined` below the minimum of calls, and `null` in JSON. @publicApi */
 export interface CircuitBreakerStats {
   readonly name: string;
   readonly state: CircuitState;
-  /** Calls let in, since the start. */
+  /** Calls that were let in and have ended, since the start. */
   readonly totalCalls: number;
   readonly totalSuccesses: number;
   readonly totalFailures: number;
@@ -89,7 +89,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   /** This instance shares nothing any more. */
   private hasLeft = false;
   /** What an operator decided for all keys, those to come included. */
-  private manualState: 'forced-open' | 'disabled' | 'meter-only' | undefined;
+  private manualState: 'closed' | 'forced-open' | 'disabled' | 'meter-only' | undefined;
   /** The frame of `execute`. */
   private alone: Next | undefined;
   private settings: CircuitSettings;
@@ -157,7 +157,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     this.setAll('forced-open', given);
   }
 
-  /** Lets everything pass and counts nothing until told otherwise. */
+  /** Lets everything pass until told otherwise. Its window stays empty; the totals go on. */
   disable(reason = 'disabled'): void {
     this.setAll('disabled', reason);
   }
@@ -172,12 +172,13 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     this.setAll('closed', reason);
   }
 
+  /** Back to its initial state, with empty windows and totals at 0; what was decided by hand ends. */
   reset(): void {
     announce(this.environment, this, 'cleared');
     this.keyed?.forEach((circuit) => circuit.guide?.closeForAll());
     this.keyed?.clear();
     this.manualState = undefined;
-    this.circuit.set('closed', 'reset');
+    this.circuit.set(this.settings.initialState, 'reset');
     this.circuit.guide?.closeForAll();
     this.totalSuccesses = this.totalFailures = this.totalIgnored = this.totalSlow = this.totalRejected = 0;
     this.lastFailureAt = this.lastOpenAt = Number.NaN;
@@ -295,7 +296,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
     const { circuit, settings, clock } = this;
     const state = circuit.state;
     const calls = circuit.calls;
-    return {
+    return withNullsInJson({
       name: this.name,
       state,
       totalCalls: this.totalSuccesses + this.totalFailures + this.totalIgnored,
@@ -325,7 +326,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
       },
       ...(circuit.guide && { shared: circuit.guide.stats() }),
       ...(this.keyed && { keys: this.keyed.stats() }),
-    };
+    });
   }
 
   describe(): string {
@@ -392,7 +393,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   private circuitOf(call: Call): Circuit {
     const { key } = this.settings;
     if (key === undefined || this.keyed === undefined) return this.circuit;
-    const name = call.options.key ?? key(call);
+    const name = call.options.key ?? key(call) ?? undefined;
     return name === undefined ? this.circuit : this.keyed.of(name);
   }
 
@@ -403,7 +404,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   }
 
   private setAll(state: 'closed' | 'forced-open' | 'disabled' | 'meter-only', reason: string): void {
-    this.manualState = state === 'closed' ? undefined : state;
+    this.manualState = state;
     const set = (circuit: Circuit) => {
       circuit.set(state, reason);
       if (state === 'closed') circuit.guide?.closeForAll();
@@ -451,6 +452,16 @@ function refusalMessage(name: string, circuit: Circuit, retryAfterMs: number | u
   return circuit.state === 'forced-open'
     ? `Circuit breaker "${name}"${key} was forced open.`
     : `Circuit breaker "${name}"${key} is half-open and its probes are out.`;
+}
+
+/** A rate that is not known has its place in JSON all the same. */
+function withNullsInJson(stats: CircuitBreakerStats): CircuitBreakerStats {
+  const toJSON = () => ({
+    ...stats,
+    failureRatePercent: stats.failureRatePercent ?? null,
+    slowCallRatePercent: stats.slowCallRatePercent ?? null,
+  });
+  return Object.defineProperty(stats, 'toJSON', { value: toJSON });
 }
 
 function isoTime(wallTime: number): string | undefined {

@@ -244,6 +244,8 @@ export class Circuit {
     const previous = this.settings;
     this.settings = settings;
     if (!sameWindow(previous, settings)) this.window = createWindow(settings);
+    // What has been seen of its probes may be enough now, and no further one be let in.
+    if (this.current === 'half-open' && !this.guided) this.decideProbes();
   }
 
   private recordProbe(flags: number): void {

@@ -37,6 +37,8 @@ const US_PER_SECOND = 1_000_000;
 export class Gcra implements LimitAlgorithm<number> {
   private readonly emissionUs: number;
   private readonly toleranceUs: number;
+  private readonly driftUs: number;
+  private readonly driftPart: number;
 
   constructor(
     readonly limit: number,
@@ -44,12 +46,14 @@ export class Gcra implements LimitAlgorithm<number> {
   ) {
     this.emissionUs = US_PER_SECOND / perSecond;
     this.toleranceUs = this.limit * this.emissionUs;
+    this.driftUs = this.emissionUs * DRIFT_UNITS;
+    this.driftPart = this.limit * Number.EPSILON;
   }
 
   take(fullAt: number | undefined, cost: number, now: number): number | undefined {
     const nowUs = toUs(now);
     const next = (fullAt === undefined || fullAt < nowUs ? nowUs : fullAt) + cost * this.emissionUs;
-    return next - nowUs > this.toleranceUs + ROUNDING_US ? undefined : next;
+    return next - nowUs > this.toleranceUs + this.roundingUs(nowUs) ? undefined : next;
   }
 
   refund(fullAt: number, cost: number, takenAt: number, now: number): number {
@@ -60,16 +64,25 @@ export class Gcra implements LimitAlgorithm<number> {
     const nowUs = toUs(now);
     const next = (fullAt === undefined || fullAt < nowUs ? nowUs : fullAt) + (cost + ahead) * this.emissionUs;
     const waitUs = next - this.toleranceUs - nowUs;
-    return waitUs <= ROUNDING_US ? 0 : waitUs / US_PER_MS;
+    return waitUs <= this.roundingUs(nowUs) ? 0 : waitUs / US_PER_MS;
   }
 
   remaining(fullAt: number | undefined, now: number): number {
-    const usedUs = fullAt === undefined ? 0 : Math.max(0, fullAt - toUs(now));
-    return Math.max(0, Math.floor((this.toleranceUs - usedUs + ROUNDING_US) / this.emissionUs));
+    const nowUs = toUs(now);
+    const usedUs = fullAt === undefined ? 0 : Math.max(0, fullAt - nowUs);
+    return Math.max(0, Math.floor((this.toleranceUs - usedUs + this.roundingUs(nowUs)) / this.emissionUs));
   }
 
   idleAt(fullAt: number): number {
     return fullAt / US_PER_MS;
+  }
+
+  /**
+   * What the sum of a burst may be off by. Each unit adds up to half of what separates two numbers of that size, which
+   * grows with the time that the process has run; more than a thousandth of a unit is never let through for it.
+   */
+  private roundingUs(nowUs: number): number {
+    return ROUNDING_US + Math.min(this.driftUs, nowUs * this.driftPart);
   }
 
   /** The state is a time; under another rate it stands for other units. */
@@ -82,6 +95,9 @@ export class Gcra implements LimitAlgorithm<number> {
 /** What float arithmetic on non-integer emission intervals may be off by. */
 const ROUNDING_US = 1e-3;
 const ROUNDING_MS = 1e-6;
+const ROUNDING_UNITS = 1e-6;
+/** What sums of times may drift by at most, in units. */
+const DRIFT_UNITS = 1e-3;
 
 function toUs(ms: number): number {
   // A sum of fractions may be just below the microsecond that is meant.
@@ -170,12 +186,15 @@ export class SlidingWindowAlgorithm implements LimitAlgorithm<WindowUse> {
   private readonly sliceMs: number;
   /** One more place than slices: the slice in progress, and those whose window is not over. */
   private readonly places = WINDOW_SLICES + 1;
+  /** What sums of costs that are no whole units may be off by. */
+  private readonly rounding: number;
 
   constructor(
     readonly limit: number,
     windowMs: number,
   ) {
     this.sliceMs = windowMs / WINDOW_SLICES;
+    this.rounding = this.limit * ROUNDING_UNITS;
   }
 
   take(use: WindowUse | undefined, cost: number, now: number): WindowUse | undefined {
@@ -185,7 +204,7 @@ export class SlidingWindowAlgorithm implements LimitAlgorithm<WindowUse> {
       use = { counts: new Float64Array(this.places), newest: slice, total: 0 };
     } else {
       this.advance(use, slice);
-      if (use.total + cost > this.limit) return undefined;
+      if (use.total + cost > this.limit + this.rounding) return undefined;
     }
     use.counts[this.place(use.newest)]! += cost;
     use.total += cost;
@@ -210,10 +229,10 @@ export class SlidingWindowAlgorithm implements LimitAlgorithm<WindowUse> {
     const rounds = Math.max(0, Math.ceil(total / this.limit) - 1);
     const needed = total - rounds * this.limit;
     let free = this.limit - (use?.total ?? 0);
-    if (free >= needed) return rounds === 0 ? 0 : rounds * this.places * this.sliceMs;
+    if (free >= needed - this.rounding) return rounds === 0 ? 0 : rounds * this.places * this.sliceMs;
     for (let age = WINDOW_SLICES; age >= 0; age--) {
       free += (use as WindowUse).counts[this.place(slice - age)] as number;
-      if (free < needed) continue;
+      if (free < needed - this.rounding) continue;
       const leavesAt = (slice - age + this.places) * this.sliceMs;
       return leavesAt - now + rounds * this.places * this.sliceMs;
     }
@@ -223,11 +242,11 @@ export class SlidingWindowAlgorithm implements LimitAlgorithm<WindowUse> {
   remaining(use: WindowUse | undefined, now: number): number {
     if (use === undefined) return this.limit;
     this.advance(use, this.sliceOf(now));
-    return Math.max(0, Math.floor(this.limit - use.total));
+    return Math.max(0, Math.floor(this.limit - use.total + this.rounding));
   }
 
   idleAt(use: WindowUse): number {
-    return use.total <= 0 ? 0 : (use.newest + this.places) * this.sliceMs;
+    return use.total <= this.rounding ? 0 : (use.newest + this.places) * this.sliceMs;
   }
 
   private sliceOf(now: number): number {

@@ -113,12 +113,13 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   }
 
   /**
-   * Runs `fn` within the rate.
+   * Runs `fn` within the rate. A `key` of the call has a state of its own, also where the options know none; in a pipeline
+   * it says so only to those policies whose options do.
    *
    * @throws {@link RateLimitExceededError} without running `fn`, with `retryAfterMs` and the whole decision.
    */
   execute<T>(fn: (call: CallInfo) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
-    this.alone ??= attemptFrame({ guards: [this], clock: this.clock });
+    this.alone ??= attemptFrame({ guards: [this.createOwnGuard()], clock: this.clock });
     return execute(this.alone, fn, options, this.clock);
   }
 
@@ -174,10 +175,12 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   }
 
   enter(call: Call, now: number): Taken | PermitWait<Taken> {
-    const { settings } = this;
-    const key = call.options.key ?? settings.key?.(call) ?? ALL;
-    const cost =
-      call.options.cost ?? (typeof settings.cost === 'function' ? settings.cost(call) : settings.cost);
+    const { key } = this.settings;
+    return this.enterAs(key === undefined ? ALL : (call.options.key ?? key(call) ?? ALL), call, now);
+  }
+
+  private enterAs(key: string, call: Call, now: number): Taken | PermitWait<Taken> {
+    const cost = this.costOf(call);
     this.checkCost(cost);
     if (this.shared !== undefined) return this.enterShared(this.shared, call, key, cost, now);
     const place = this.states.placeOf(key, now);
@@ -215,9 +218,9 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     this.states.clear();
     this.shared?.clear();
     this.epoch++;
-    for (const line of this.lines.values()) line.serve();
     this.totalAllowed = this.totalRejected = 0;
     this.decisions.store = this.decisions.lease = this.decisions.alone = 0;
+    for (const line of this.lines.values()) line.serve();
   }
 
   /**
@@ -278,6 +281,16 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     );
     announce(this.environment, this, 'rejected', () => ({ error }));
     return error;
+  }
+
+  private createOwnGuard(): Guard<Taken> {
+    return {
+      policy: this,
+      needsTime: this.needsTime,
+      enter: (call, now) => this.enterAs(call.options.key ?? this.settings.key?.(call) ?? ALL, call, now),
+      cancel: (taken) => this.cancel(taken),
+      settle: () => this.settle(),
+    };
   }
 
   private enterShared(

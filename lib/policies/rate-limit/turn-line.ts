@@ -4,6 +4,10 @@ import { PermitWait } from '../../core/permit-wait.js';
 
 /** A call that waits for its turn. */
 export class TurnWaiter<P> extends PermitWait<P> {
+  /** Its neighbours in line. */
+  before: TurnWaiter<P> | undefined = undefined;
+  behind: TurnWaiter<P> | undefined = undefined;
+
   constructor(
     call: Call,
     readonly cost: number,
@@ -27,7 +31,9 @@ export class TurnWaiter<P> extends PermitWait<P> {
 export class TurnLine<P> {
   /** Units that those in line will take. */
   cost = 0;
-  private readonly waiters: TurnWaiter<P>[] = [];
+  size = 0;
+  private first: TurnWaiter<P> | undefined = undefined;
+  private last: TurnWaiter<P> | undefined = undefined;
   private cancelTimer: (() => void) | undefined;
 
   constructor(
@@ -39,25 +45,24 @@ export class TurnLine<P> {
     private readonly emptied: () => void,
   ) {}
 
-  get size(): number {
-    return this.waiters.length;
-  }
-
   join(call: Call, cost: number): TurnWaiter<P> {
     const waiter = new TurnWaiter<P>(call, cost, (gone) => this.leave(gone));
-    this.waiters.push(waiter);
+    waiter.before = this.last;
+    if (this.last === undefined) this.first = waiter;
+    else this.last.behind = waiter;
+    this.last = waiter;
+    this.size++;
     this.cost += cost;
     if (call.cancellable) call.onAbortAdd(waiter);
-    if (this.waiters.length === 1) this.arm();
+    if (this.first === waiter) this.arm(waiter);
     return waiter;
   }
 
   private leave(waiter: TurnWaiter<P>): void {
-    const index = this.waiters.indexOf(waiter);
-    this.waiters.splice(index, 1);
-    this.cost -= waiter.cost;
+    const wasFirst = this.first === waiter;
+    this.remove(waiter);
     waiter.refuse(waiter.call.abortReason);
-    if (index === 0) this.serve();
+    if (wasFirst) this.serve();
   }
 
   /** Lets in whoever can be, and sleeps until the next one can. */
@@ -65,7 +70,7 @@ export class TurnLine<P> {
     this.cancelTimer?.();
     this.cancelTimer = undefined;
     for (;;) {
-      const first = this.waiters[0];
+      const { first } = this;
       if (first === undefined) {
         this.emptied();
         return;
@@ -77,21 +82,33 @@ export class TurnLine<P> {
         first.refuseWith(() => this.refusal(first.cost, now));
         continue;
       }
-      if (!taken) break;
+      if (!taken) {
+        this.arm(first);
+        return;
+      }
       this.dequeue(first);
       first.grant(this.permit(first.cost, now));
     }
-    this.arm();
+  }
+
+  /** From wherever it stands, at once: with a crowd in line many give up at the same time. */
+  private remove(waiter: TurnWaiter<P>): void {
+    const { before, behind } = waiter;
+    if (before === undefined) this.first = behind;
+    else before.behind = behind;
+    if (behind === undefined) this.last = before;
+    else behind.before = before;
+    waiter.before = waiter.behind = undefined;
+    this.size--;
+    this.cost = this.size === 0 ? 0 : this.cost - waiter.cost;
   }
 
   private dequeue(first: TurnWaiter<P>): void {
-    this.waiters.shift();
-    this.cost -= first.cost;
+    this.remove(first);
     if (first.call.cancellable) first.call.onAbortRemove(first);
   }
 
-  private arm(): void {
-    const first = this.waiters[0] as TurnWaiter<P>;
+  private arm(first: TurnWaiter<P>): void {
     const now = this.clock.now();
     const wait = this.waitMs(first.cost, now);
     // Served as of when it was due, so that late timers do not add up to a lower rate.

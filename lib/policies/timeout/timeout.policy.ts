@@ -110,8 +110,9 @@ export class TimeoutPolicy implements Policy {
 
   reset(): void {
     announce(this.environment, this, 'cleared');
-    this.totalAttempts = this.successfulAttempts = this.failedAttempts = 0;
-    this.timedOutAttempts = this.timedOutCalls = 0;
+    // Those that run count from now on, so that what they end as has been begun.
+    this.totalAttempts -= this.successfulAttempts + this.failedAttempts + this.timedOutAttempts;
+    this.successfulAttempts = this.failedAttempts = this.timedOutAttempts = this.timedOutCalls = 0;
     this.phases = { connect: 0, read: 0, request: 0 };
     this.adaptive?.reset();
   }
@@ -168,9 +169,11 @@ export class TimeoutPolicy implements Policy {
   }
 
   private createAttemptGuard(): Guard<CallTimer | undefined> {
+    // An attempt that began before it was adaptive ends without a look at the clock.
+    const timed = this.settings.adaptive !== undefined;
     return {
       policy: this,
-      needsTime: this.settings.adaptive === undefined ? 'start' : 'start and end',
+      needsTime: timed ? 'start and end' : 'start',
       endsAttempts: true,
       enter: (call, now) => {
         const limitMs = this.adaptive?.current(now) ?? this.settings.durationMs;
@@ -195,7 +198,7 @@ export class TimeoutPolicy implements Policy {
           this.failedAttempts++;
           this.notePhase(result);
         }
-        if (this.adaptive !== undefined && (ok || timer.fired)) this.adaptive.record(endedAt - startedAt);
+        if (timed && (ok || timer.fired)) this.adaptive?.record(endedAt - startedAt);
       },
     };
   }

@@ -522,13 +522,34 @@ describe('BulkheadPolicy', () => {
     expect(bulkhead.stats()).toMatchObject({
       activeCalls: 1,
       queuedCalls: 1,
-      totalCalls: 0,
+      // From now on: who runs.
+      totalCalls: 1,
       rejectedCalls: 0,
       rejectedBy: { full: 0 },
       waited: { count: 0, meanMs: 0, maxMs: 0 },
       executed: { count: 0, meanMs: 0 },
     });
     for (const call of [...calls, waiting]) await call.finish();
+  });
+
+  it('OP-01 a reset between a grant and a refusal further in leaves totals that add up', async () => {
+    const clock = new ManualClock();
+    const outer = new BulkheadPolicy('outer', { maxConcurrent: 5 }, { clock });
+    const inner = new BulkheadPolicy('inner', { maxConcurrent: 1, maxQueue: 5, maxWait: '1s' }, { clock });
+    const timeout = new TimeoutPolicy('total', { total: '1h' }, { clock });
+    const pipeline = new Pipeline('both', [timeout, outer, inner], clock);
+    const gate = deferred<string>();
+    const calls = [1, 2].map(() => pipeline.execute(() => gate.promise).catch(() => 'refused'));
+    await clock.advance(0);
+
+    outer.reset();
+    timeout.reset();
+    await clock.advance(1_000);
+    gate.resolve('done');
+
+    expect(await Promise.all(calls)).toEqual(['done', 'refused']);
+    expect(outer.stats()).toMatchObject({ totalCalls: 1, activeCalls: 0 });
+    expect(timeout.stats()).toMatchObject({ totalAttempts: 1, successfulAttempts: 1, failedAttempts: 0 });
   });
 
   it('OP-04 says whom it refuses, why, and under which key', async () => {

@@ -1212,6 +1212,59 @@ describe('CircuitBreakerPolicy', () => {
     expect(breaker.stats().config.failureThreshold).toBe(3);
   });
 
+  it.each([
+    ['lets fewer probes in', { failureRatePercent: 50, minimumCalls: 5 }, { halfOpenMaxCalls: 2 }],
+    ['needs fewer calls', { failureRatePercent: 50, minimumCalls: 5 }, { minimumCalls: 1 }],
+    ['goes by a rate', { failureThreshold: 5, successThreshold: 5 }, { failureRatePercent: 50 }],
+    ['needs fewer successes', { failureThreshold: 5, successThreshold: 5 }, { successThreshold: 2 }],
+  ])(
+    'PL-08 CB-07 half-open, an update that %s decides by the probes that were seen',
+    async (_, options, update) => {
+      const { breaker, clock, call } = setUp({
+        window: { calls: 10 },
+        halfOpenMaxCalls: 3,
+        openDuration: 1_000,
+        initialState: 'open',
+        ...options,
+      });
+      await clock.advance(1_000);
+      await call();
+      await call();
+      expect(breaker.state).toBe('half-open');
+
+      breaker.update({ ...update, halfOpenMaxCalls: 2 });
+
+      expect([breaker.state, await call()]).toEqual(['closed', 'fine']);
+    },
+  );
+
+  it('CB-09 a rate that is not known is null in JSON', async () => {
+    const { breaker, call } = setUp({ failureRatePercent: 60, minimumCalls: 2 });
+    const rates = () => {
+      const { failureRatePercent, slowCallRatePercent } = JSON.parse(JSON.stringify(breaker.stats()));
+      return [failureRatePercent, slowCallRatePercent];
+    };
+    await call(fail);
+    const before = rates();
+    await call(succeed);
+
+    expect([before, rates()]).toEqual([
+      [null, null],
+      [50, 0],
+    ]);
+  });
+
+  it('CB-15 a reset goes back to the initial state', async () => {
+    const { breaker, call } = setUp({ initialState: 'disabled', failureThreshold: 1 });
+    breaker.close();
+    await call(fail);
+    expect(breaker.state).toBe('open');
+
+    breaker.reset();
+
+    expect([breaker.state, breaker.stats().reason]).toEqual(['disabled', 'reset']);
+  });
+
   it('PL-08 an update keeps what a window holds as long as the window stays the same', async () => {
     const kept = async (options: CircuitBreakerOptions, update: CircuitBreakerOptions) => {
       const { breaker, call } = setUp({ failureThreshold: 5, ...options });

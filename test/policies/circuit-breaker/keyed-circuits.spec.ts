@@ -260,14 +260,18 @@ describe('A circuit breaker with keys', () => {
     expect(await call('b')).toBe('CircuitOpenError');
   });
 
-  it('CB-15 closed by hand, keys to come begin in their initial state', async () => {
+  it('CB-15 closed by hand, keys to come begin closed too; after a reset, in their initial state', async () => {
     const { breaker, call } = setUp({ initialState: 'forced-open' });
     const before = await call('a');
     breaker.close();
 
-    expect([before, await call('a'), await call('b')]).toEqual([
+    const closed = [await call('a'), await call('b')];
+    breaker.reset();
+
+    expect([before, closed, await call('a'), await call('c')]).toEqual([
       'CircuitOpenError',
-      'fine',
+      ['fine', 'fine'],
+      'CircuitOpenError',
       'CircuitOpenError',
     ]);
   });

@@ -602,6 +602,99 @@ describe('RateLimitPolicy', () => {
     expect([limit.look('a').remaining, limit.look('b').remaining]).toEqual([8, 8]);
   });
 
+  it("a call's key is for policies with keys; by itself a limit takes it at its word", async () => {
+    const { limit, clock } = setUp({ capacity: 1, refillPerSecond: 0 });
+    const pipeline = new Pipeline('search', [limit], clock);
+    const refused = (key: string) =>
+      pipeline
+        .execute(() => 1, { key })
+        .then(
+          () => false,
+          () => true,
+        );
+
+    expect([await refused('a'), await refused('b')]).toEqual([false, true]);
+    expect([await limit.execute(() => 'own', { key: 'c' }), limit.look('c').remaining]).toEqual(['own', 0]);
+  });
+
+  it('OP-01 a reset while calls wait: what they end as is counted from then on', async () => {
+    const { limit, clock } = setUp({ capacity: 1, refillPerSecond: 1, maxWait: '10s' });
+    const bulkhead = new BulkheadPolicy('search', { maxConcurrent: 0 }, { clock });
+    const pipeline = new Pipeline('search', [limit, bulkhead], clock);
+    const call = (inside: Pipeline | RateLimitPolicy) => inside.execute(() => 1).catch(() => undefined);
+    await call(limit);
+    const waiting = call(pipeline);
+    limit.reset();
+    await clock.advance(10_000);
+    await waiting;
+
+    expect(limit.stats()).toMatchObject({ totalAllowed: 0, totalRejected: 0 });
+  });
+
+  it.each([
+    [3, 1_000],
+    [7, 100],
+    [900, 2_000],
+  ])(
+    'RL-01 at %d a second all %d are there at once, however long the process has run',
+    (perSecond, capacity) => {
+      const clock = new SteppedClock();
+      const counts = [1e3, 86_400e3, 30 * 86_400e3, 400 * 86_400e3].map((time) => {
+        clock.time = time + 0.1;
+        const bucket = new TokenBucket({ capacity, refillPerSecond: perSecond }, { clock });
+        let allowed = 0;
+        while (bucket.tryAcquire()) allowed++;
+        return allowed;
+      });
+
+      expect(counts).toEqual(counts.map(() => capacity));
+    },
+  );
+
+  it('RL-05 parts of units leave a window as they came, so that a whole one has room in the end', async () => {
+    const { limit, clock, call, startedAt } = setUp({
+      algorithm: 'sliding-window',
+      limit: 1,
+      window: 1_000,
+      maxWait: '10s',
+    });
+    const costs: [at: number, cost: number][] = [
+      [0, 0.7],
+      [150, 0.1],
+      [200, 0.1],
+      [450, 0.1],
+      [1_150, 0.7],
+      [1_700, 0.3],
+      [2_200, 0.3],
+      [2_800, 0.2],
+    ];
+    for (const [at, cost] of costs) {
+      await clock.advance(at - clock.now());
+      void call({ cost });
+    }
+    await clock.advance(0);
+    const whole = call({ cost: 1 });
+    expect(Number.isFinite(limit.look().retryAfterMs)).toBe(true);
+    await clock.advance(10_000);
+
+    expect([await whole, startedAt.at(-1)]).toEqual([9, 3_812.5]);
+  });
+
+  it('RL-06 a crowd that gives up in any order leaves the others in theirs', async () => {
+    const { clock, call, startedAt, limit } = setUp({ capacity: 1, refillPerSecond: 1, maxWait: '1h' });
+    const controllers = Array.from({ length: 6 }, () => new AbortController());
+    await call();
+    const calls = controllers.map(({ signal }) => call({ signal }));
+    for (const index of [3, 5, 0]) controllers[index]!.abort(new Error(`gone ${index}`));
+    await clock.advance(0);
+    expect(limit.stats().waiting).toBe(3);
+    await clock.advance(10_000);
+
+    const ends = (await Promise.all(calls)).map((end) => (end instanceof Error ? end.message : end));
+    expect(ends).toEqual(['gone 0', 2, 3, 'gone 3', 4, 'gone 5']);
+    expect(startedAt).toEqual([0, 1_000, 2_000, 3_000]);
+  });
+
   it('a reset forgets what was used and the numbers, and lets in who waits', async () => {
     const { limit, call } = setUp({ capacity: 1, refillPerSecond: 1, maxWait: '10s' });
     await call();

@@ -66,6 +66,22 @@ describe('AdaptiveTimeout', () => {
     expect(attempts).toBeLessThan(30);
   });
 
+  it('PL-08 TO-07 made adaptive while calls run: those were not timed, and say nothing', async () => {
+    const clock = new ManualClock();
+    const timeout = new TimeoutPolicy('search', '2s', { clock });
+    const begin = () =>
+      timeout.execute(() => new Promise((resolve) => void clock.delay(500, () => resolve('fine'))));
+    const running = Array.from({ length: 100 }, begin);
+    timeout.update({ adaptive: { minSamples: 20 } });
+    await clock.advance(500);
+    await Promise.all(running);
+
+    expect(timeout.stats()).toMatchObject({ currentTimeoutMs: 2_000, adaptive: { samples: 0 } });
+    const next = begin();
+    await clock.advance(500);
+    expect([await next, timeout.stats().adaptive?.samples]).toEqual(['fine', 1]);
+  });
+
   it('TO-07 old samples fade', () => {
     const clock = new SteppedClock();
     const timeout = new AdaptiveTimeout({ duration: 2_000 }, { clock });
