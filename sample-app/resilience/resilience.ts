@@ -31,7 +31,8 @@ export const resilience = ResilienceModule.forRootAsync({
     requestContext: true,
     callDurations: true,
     draining: { readinessDelay, timeout: '30s' },
-    // Longer than usual: the embedded database may keep this thread from answers that have long come.
-    ...(client && { sharedState: redisState(client, { app: 'traffic-manager', timeout: '250ms' }) }),
+    // Much longer than usual: the embedded database may keep this thread from answers that have long come, and a small
+    // machine has all of the fleet on it.
+    ...(client && { sharedState: redisState(client, { app: 'traffic-manager', timeout: '2s' }) }),
   }),
 });

@@ -117,6 +117,8 @@ describe.each(['express', 'fastify'])('the operations of the sample on %s', (pla
   it('plays a game day, keeps its report, and refuses a wrong body by its field', async () => {
     // Open after the experiment above.
     await sample.operate('POST', '/resilience/circuitBreakers/redis/reset');
+    // Known to the cache from now on.
+    await sample.operate('DELETE', '/operations/cache');
     await sample.get(resolvePath({ tenant: 'acme', service: 'checkout', env: 'prod', version: 'v1' }));
 
     const { body: report } = await sample.operate('POST', '/operations/game-days', {

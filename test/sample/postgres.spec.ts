@@ -30,7 +30,7 @@ const PROMISED_MS = 10_000;
 
     expect((await second.get(resolvePath(key))).body.url).toBe('https://reports.initech.example');
     expect(await second.stop()).toBe(0);
-  }, 120_000);
+  }, 240_000);
 
   it('answers from the replica within ten seconds of the death of its primary, and from the primary when it is back', async () => {
     const key = { tenant: 'globex', service: 'billing', env: 'prod', version: 'v1' };
@@ -38,8 +38,8 @@ const PROMISED_MS = 10_000;
     expect(known.body.source).toBeUndefined();
     await sample.operate('DELETE', '/operations/cache');
 
-    await primary.kill();
     const diedAt = performance.now();
+    await primary.kill();
     const answer = await until(
       () => sample.get(resolvePath(key)),
       ({ status }) => status === 200,
@@ -57,10 +57,11 @@ const PROMISED_MS = 10_000;
     await sample.operate('POST', '/resilience/circuitBreakers/database/close');
     const back = await until(
       () => sample.get(resolvePath(key)),
-      ({ body }) => body.source === undefined,
+      ({ status, body }) => status === 200 && body.source === undefined,
     );
-    expect(back).toMatchObject({ status: 200 });
-  }, 120_000);
+    expect(back).toMatchObject({ status: 200, body: known.body });
+    expect(back.body.source).toBeUndefined();
+  }, 240_000);
 
   it('does not start without its database, and says which one', async () => {
     const nowhere = 'postgres://sample@127.0.0.1:9/postgres';
@@ -68,5 +69,5 @@ const PROMISED_MS = 10_000;
     await expect(startSample({ DATABASE_URL: nowhere })).rejects.toThrow(
       /PostgreSQL at 127\.0\.0\.1:9 cannot be used/,
     );
-  }, 120_000);
+  }, 240_000);
 });
