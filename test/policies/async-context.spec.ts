@@ -67,8 +67,11 @@ describe('the asynchronous context of a call', () => {
     const clock = new ManualClock();
     const hedge = new HedgePolicy('twice', { delay: 50, budget: false }, { clock });
     const gate = deferred();
-    setTimeout(() => gate.resolve(undefined), 20);
-    const seen = await callAs(hedge, clock, async () => void (await gate.promise));
+    let attempts = 0;
+    const seen = await callAs(hedge, clock, async () => {
+      if (++attempts === 6) gate.resolve(undefined);
+      await gate.promise;
+    });
     expect(seen.toSorted()).toEqual(['A', 'A', 'B', 'B', 'C', 'C'].map((name) => `${name} runs in ${name}`));
   });
 });
