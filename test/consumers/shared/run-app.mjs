@@ -9,13 +9,13 @@ const manifest = createRequire(import.meta.url)('nestjs-breakwater/package.json'
 
 const app = spawn(process.execPath, ['dist/src/main.js'], {
   stdio: ['ignore', 'pipe', 'inherit'],
-  timeout: 60_000,
+  timeout: 300_000,
   killSignal: 'SIGKILL',
 });
 const ended = once(app, 'exit');
 try {
   const { url, protectedMethods } = await firstLine();
-  const ask = (path) => fetch(url + path, { signal: AbortSignal.timeout(10_000) });
+  const ask = (path) => fetch(url + path, { signal: AbortSignal.timeout(60_000) });
 
   assert.equal(protectedMethods, 2);
 
