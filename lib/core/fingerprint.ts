@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { types } from 'node:util';
 import { hidesState } from './hidden-state.js';
+import { hasStandIn } from './stand-ins.js';
 
 /**
  * A hash of a call's arguments that is the same for equal ones, and another for others: keys of objects are sorted,
@@ -28,6 +29,8 @@ function write(value: unknown, out: Out, path: Path, isJson = false): void {
     out(`${typeof value}:${String(value)};`);
   } else if (value instanceof AbortSignal) {
     out('signal;');
+  } else if (hasStandIn(value)) {
+    out(`#${identityOf(value)};`);
   } else if (path.has(value)) {
     out(`cycle:${path.get(value)};`);
   } else {

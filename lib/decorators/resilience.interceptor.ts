@@ -9,6 +9,8 @@ import {
 } from '@nestjs/common';
 import { Observable, from, lastValueFrom } from 'rxjs';
 import { sharedState } from '../core/identity.js';
+import { letStandFor } from '../core/stand-ins.js';
+import { questionOf } from './handler-question.js';
 import type { InterceptorPolicies } from './interceptor-policies.js';
 import { RUNTIME_TOKEN, type Runtime } from './runtime.js';
 
@@ -35,7 +37,8 @@ export class ResilienceInterceptor implements NestInterceptor {
 
   /**
    * An interceptor that runs handlers under these policies. Unnamed policies belong to the handler that they protect.
-   * Option functions see the `ExecutionContext` as the call's only argument. The handler's answer is its last value.
+   * Option functions see the `ExecutionContext` as the call's only argument; idempotency compares requests by method, URL and
+   * body, messages by handler and data. The handler's answer is its last value.
    *
    * @example
    * @UseInterceptors(ResilienceInterceptor.for({ timeout: '2s', bulkhead: 'reports' }))
@@ -46,6 +49,7 @@ export class ResilienceInterceptor implements NestInterceptor {
     class PolicyInterceptor extends ResilienceInterceptor {
       override intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
         const handle = () => lastValueFrom(next.handle(), { defaultValue: undefined });
+        letStandFor(context, questionOf);
         return this.answer(context, () => from(this.runtime.intercept(policies, context, [context], handle)));
       }
     }

@@ -7,7 +7,7 @@ import { recordsOf, registry } from '../decorators/method-record.js';
 import { policiesOfInterceptor } from '../decorators/resilience.interceptor.js';
 import { decoratedClassOf, scanProviders } from './class-scan.js';
 import { FeaturePolicies } from './feature-policies.js';
-import { checkPlan, declarePlan, planFunction, planMethod, type MethodPlan } from './method-plan.js';
+import { checkPlan, declarePlan, planInterceptor, planMethod, type MethodPlan } from './method-plan.js';
 import type { PolicyRegistry } from './policy-registry.js';
 
 /** Reads all that an application says about its policies, before the first call, and finds what cannot be. */
@@ -37,7 +37,7 @@ export class ApplicationCheck {
       const policies = policiesOfInterceptor(provider.metatype);
       if (policies === undefined || this.checked.has(policies)) continue;
       this.checked.add(policies);
-      const plan = planFunction(provider.module, policies, 'ResilienceInterceptor.for');
+      const plan = planInterceptor(provider.module, policies);
       plans.push(plan);
       problems.push(...declarePlan(plan, undefined, this.policies));
     }

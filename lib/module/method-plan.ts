@@ -7,6 +7,7 @@ import { suggest } from '../core/suggest.js';
 import { classRequestsOf, type MethodRecord, type PolicyRequest } from '../decorators/method-record.js';
 import { requestsOf, type ResilientOptions } from '../decorators/resilient.options.js';
 import { orderProblems, type PipelinePolicy, type PipelineSlot } from '../pipeline/index.js';
+import { hashesArguments } from '../policies/fallback/fallback.options.js';
 import { FallbackChain, type FallbackOptions } from '../policies/fallback/index.js';
 import type { HedgePolicy } from '../policies/hedge/index.js';
 import { RateLimitPolicy } from '../policies/rate-limit/index.js';
@@ -30,6 +31,8 @@ export interface MethodPlan {
   readonly returns: 'promise' | 'observable';
   /** Whether requests come to it, so that a limit can be keyed by them. */
   readonly isHandler: boolean;
+  /** Whether the only argument of its calls is the context of a request. */
+  readonly seesContext: boolean;
   /** What decorators have noticed already. */
   readonly mistakes: readonly OptionProblem[];
 }
@@ -66,6 +69,7 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
     order,
     returns: returns ?? 'promise',
     isHandler: isHandler(record.interceptor),
+    seesContext: false,
     mistakes: layers.flatMap(({ mistakes }) =>
       mistakes.map((mistake) => ({ ...mistake, where: `${mistake.where} on ${name}` })),
     ),
@@ -78,7 +82,12 @@ export function isHandler(method: object): boolean {
 }
 
 /** The plan of a function that belongs to no class: a handler behind an interceptor, a pipeline of the service. */
-export function planFunction(name: string, policies: ResilientOptions, where: string): MethodPlan {
+export function planFunction(
+  name: string,
+  policies: ResilientOptions,
+  where: string,
+  seesContext = false,
+): MethodPlan {
   const { requests, mistakes } = requestsOf(where, policies);
   return {
     name,
@@ -86,8 +95,14 @@ export function planFunction(name: string, policies: ResilientOptions, where: st
     order: propertyOf(policies, 'order') as PipelineSlot[] | undefined,
     returns: 'promise',
     isHandler: true,
+    seesContext,
     mistakes,
   };
+}
+
+/** The plan of an interceptor around a handler. */
+export function planInterceptor(name: string, policies: ResilientOptions): MethodPlan {
+  return planFunction(name, policies, 'ResilienceInterceptor.for', true);
 }
 
 function isEnabled({ disabled }: PolicyRequest): boolean {
@@ -132,6 +147,8 @@ export function checkPlan(plan: MethodPlan, registry: PolicyRegistry): OptionPro
   for (const request of plan.requests) {
     const { kind, name, instance } = request;
     const where = placeOf(request, plan);
+    if (kind === 'fallback' && plan.seesContext)
+      problems.push(...keylessCacheProblems(request, registry, where));
     if (instance !== undefined) continue;
     if (name !== undefined && request.options === undefined)
       problems.push(...registry.nameProblems(kind, name, where));
@@ -280,6 +297,22 @@ function fallbackMethodProblems(
       { where, option: 'use', message: `${type.name} has no method "${name}" to fall back to.${hint}` },
     ];
   });
+}
+
+/** What of a request its answer depends on, its user perhaps, nobody can guess. */
+function keylessCacheProblems(
+  { name, instance, options }: PolicyRequest,
+  registry: PolicyRegistry,
+  where: string,
+): OptionProblem[] {
+  const hashes =
+    instance === undefined
+      ? hashesArguments(registry.optionsOf('fallback', name, name === undefined ? options : undefined))
+      : (instance as FallbackChain).hashesArguments;
+  if (!hashes) return [];
+  const message =
+    'A cache level around a handler needs "key": which parts of a request its answer depends on, such as its user, cannot be guessed. It sees the ExecutionContext.';
+  return [{ where, option: 'levels', message }];
 }
 
 function methodNames(type: Type): string[] {

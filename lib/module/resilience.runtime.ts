@@ -18,7 +18,7 @@ import { ApplicationCheck } from './application-check.js';
 import { isTranslatable, responseOf, translateFor } from './error-translation.js';
 import { chaosModuleProblems, type ChaosModuleOptions } from './chaos-module.options.js';
 import type { FeaturePolicies } from './feature-policies.js';
-import { planFunction, planMethod, type MethodPlan } from './method-plan.js';
+import { planFunction, planInterceptor, planMethod, type MethodPlan } from './method-plan.js';
 import { createMethodRun } from './method-run.js';
 import type { NamedKind, PolicyTypes } from './policy-kinds.js';
 import { PolicyRegistry, contradictions } from './policy-registry.js';
@@ -288,7 +288,7 @@ export class ResilienceRuntime implements Runtime {
       return known.pipeline;
     }
     this.policies.checkRoom(this.functions.size, where);
-    const { pipeline, requestLimits } = this.protectFunction(name, policies, where);
+    const { pipeline, requestLimits } = this.protectFunction(planFunction(name, policies, where));
     if (requestLimits.length > 0) {
       const message = '"by" needs a request, and a plain function has none; use "key".';
       throw new InvalidOptionsError([{ where, option: 'by', message }]);
@@ -306,14 +306,13 @@ export class ResilienceRuntime implements Runtime {
     let protection = byHandler.get(handler);
     if (protection === undefined) {
       const name = `${type.name}.${handler.name}`;
-      protection = this.protectFunction(name, spec, 'ResilienceInterceptor.for');
+      protection = this.protectFunction(planInterceptor(name, spec));
       byHandler.set(handler, protection);
     }
     return protection;
   }
 
-  private protectFunction(name: string, policies: ResilientOptions, where: string): Protection {
-    const plan = planFunction(name, policies, where);
+  private protectFunction(plan: MethodPlan): Protection {
     this.check.refuse(plan, undefined);
     return this.protect(plan);
   }

@@ -11,6 +11,7 @@ import {
   UseInterceptors,
   type ArgumentsHost,
   type ExceptionFilter,
+  type ExecutionContext,
 } from '@nestjs/common';
 import { APP_FILTER, APP_INTERCEPTOR } from '@nestjs/core';
 import { describe, expect, it } from '@jest/globals';
@@ -307,6 +308,7 @@ describe.each(platforms)('interceptors that apply policies, on %s', (_platform, 
   @Controller()
   class ReportsController {
     runs = 0;
+    receipts = 0;
     readonly entered = deferred<void>();
 
     @Get('breaker')
@@ -356,6 +358,21 @@ describe.each(platforms)('interceptors that apply policies, on %s', (_platform, 
     )
     async all(): Promise<string> {
       return down();
+    }
+
+    @Post('orders')
+    @UseInterceptors(
+      ResilienceInterceptor.for({
+        idempotency: {
+          key: ({ args: [context] }) =>
+            (context as ExecutionContext)
+              .switchToHttp()
+              .getRequest<{ headers: Record<string, string | undefined> }>().headers['idempotency-key'],
+        },
+      }),
+    )
+    async orders(): Promise<string> {
+      return `receipt ${++this.receipts}`;
     }
 
     @Get('values')
@@ -432,6 +449,21 @@ describe.each(platforms)('interceptors that apply policies, on %s', (_platform, 
     const { app, url } = await start();
     expect(await (await fetch(`${url}/all`)).text()).toBe('stale');
     expect(app.get(ResilienceService).find('circuitBreaker', 'reports')?.stats().totalFailures).toBe(2);
+    await app.close();
+  });
+
+  it('ID-01 ID-03 idempotency, which compares requests by method, URL and body', async () => {
+    const { app, url } = await start();
+    const order = async (path: string, body: unknown) => {
+      const headers = { 'content-type': 'application/json', 'idempotency-key': 'k1' };
+      const response = await fetch(`${url}/${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+      return [response.status, await response.text()];
+    };
+
+    expect(await order('orders?to=a', { sku: 'a', count: 1 })).toEqual([201, 'receipt 1']);
+    expect(await order('orders?to=a', { count: 1, sku: 'a' })).toEqual([201, 'receipt 1']);
+    expect((await order('orders?to=a', { sku: 'a', count: 2 }))[0]).toBe(422);
+    expect((await order('orders?to=b', { sku: 'a', count: 1 }))[0]).toBe(422);
     await app.close();
   });
 

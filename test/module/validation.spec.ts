@@ -15,6 +15,7 @@ import {
   CircuitBreaker,
   CircuitBreakerPolicy,
   Fallback,
+  FallbackChain,
   FallbackLevel,
   InvalidOptionsError,
   RateLimit,
@@ -24,6 +25,7 @@ import {
   Resilient,
   Retry,
   Timeout,
+  type InterceptorPolicies,
   type ResilienceModuleOptions,
 } from 'nestjs-breakwater';
 
@@ -332,6 +334,46 @@ describe('PL-07 options that cannot be', () => {
       expect.stringContaining('ResilienceInterceptor.for retry on RootTestModule: "maxRetries" must be'),
       expect.stringContaining('"cached" would be a method, and there is no class here; give a function.'),
     ]);
+  });
+
+  it.each<[string, InterceptorPolicies['fallback'], ResilienceModuleOptions | undefined]>([
+    ['by options', { levels: [{ level: FallbackLevel.LOCAL_CACHE }] }, undefined],
+    ['that was made', new FallbackChain('cached').cache(FallbackLevel.LOCAL_CACHE), undefined],
+    [
+      'by name',
+      { name: 'cached' },
+      { fallbacks: { cached: { levels: [{ level: FallbackLevel.LOCAL_CACHE }] } } },
+    ],
+  ])('PL-07 a cache around a handler needs a key: %s', async (_how, fallback, options) => {
+    @Controller()
+    class PlainController {
+      @Get()
+      @UseInterceptors(ResilienceInterceptor.for({ fallback }))
+      get(): string {
+        return 'fine';
+      }
+    }
+    expect(await problemsOf([], options, [], [PlainController])).toEqual([
+      expect.stringContaining(
+        'ResilienceInterceptor.for fallback on RootTestModule: A cache level around a handler needs "key"',
+      ),
+    ]);
+  });
+
+  it('PL-07 a cache around a handler is taken with a key', async () => {
+    @Controller()
+    class PlainController {
+      @Get()
+      @UseInterceptors(
+        ResilienceInterceptor.for({
+          fallback: { levels: [{ level: FallbackLevel.LOCAL_CACHE, key: () => 'k' }] },
+        }),
+      )
+      get(): string {
+        return 'fine';
+      }
+    }
+    expect(await problemsOf([], undefined, [], [PlainController])).toEqual([]);
   });
 
   it('PL-07 classes that only a factory makes are looked at before the application is up', async () => {

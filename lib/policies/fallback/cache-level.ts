@@ -114,6 +114,11 @@ export class CacheLevel {
     if (this.settings.store === undefined) this.memory = new LRUCache({ max: this.settings.maxEntries });
   }
 
+  /** Whether it tells questions apart by all of the arguments. */
+  get hashesArguments(): boolean {
+    return this.settings.key === undefined;
+  }
+
   /** The answer to these arguments, if there is one; a stale one only where `failing`. */
   async read(args: readonly unknown[], failing: boolean): Promise<{ readonly value: unknown } | undefined> {
     const entry = await this.find(this.keyOf(args));

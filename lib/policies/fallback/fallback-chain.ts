@@ -103,6 +103,11 @@ export class FallbackChain implements Policy, Driver {
     this.add(options);
   }
 
+  /** @internal Whether some cache level tells questions apart by all of the arguments. */
+  get hashesArguments(): boolean {
+    return this.ordered.some(({ cache }) => cache?.hashesArguments === true);
+  }
+
   /** @internal Adds what checked options say. */
   add({ use, levels, on }: FallbackOptions): this {
     if (use !== undefined) this.register(FallbackLevel.DEFAULT, this.handlerOf(use), on);

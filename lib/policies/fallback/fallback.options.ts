@@ -115,6 +115,12 @@ export function fallbackProblems(options: FallbackOptions, where: string): Optio
   return problems;
 }
 
+/** Whether some cache level tells questions apart by all of the arguments. */
+export function hashesArguments({ levels }: FallbackOptions): boolean {
+  if (!Array.isArray(levels)) return false;
+  return (levels as FallbackStep[]).some(({ use, key }) => use === undefined && key === undefined);
+}
+
 /** What `shared` contradicts. */
 function sharedProblems({ level, use, store }: FallbackStep, where: string): OptionProblem[] {
   const problems: OptionProblem[] = [];

@@ -13,6 +13,7 @@ import { execute } from '../../core/execute.js';
 import { MemoryOnceStore } from '../../core/memory-once-store.js';
 import type { OnceBegin, OnceOutcome, OnceStore } from '../../core/once-store.js';
 import type { Driver, Policy } from '../../core/policy.js';
+import { withStandIns } from '../../core/stand-ins.js';
 import { TimerEntry } from '../../core/timer-entry.js';
 import { fingerprintOf } from '../../core/fingerprint.js';
 import { Flight } from './flights.js';
@@ -132,7 +133,7 @@ export class IdempotencyPolicy implements Policy, Driver {
       const message = `Idempotency "${this.name}" needs a key, and the call has none.`;
       throw this.refused(new IdempotencyKeyMissingError(message, { policy: this.name }));
     }
-    const fingerprint = settings.fingerprint?.(call) ?? fingerprintOf(call.args);
+    const fingerprint = settings.fingerprint?.(call) ?? fingerprintOf(withStandIns(call.args));
     const flight = this.flights.get(key);
     if (flight !== undefined) return this.join(flight, key, fingerprint, call, next);
     return this.take(key, fingerprint, call, next);

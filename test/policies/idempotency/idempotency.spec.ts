@@ -9,6 +9,7 @@ import {
 } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { MemoryOnceStore } from '../../../lib/core/memory-once-store.js';
+import type { OnceStore } from '../../../lib/core/once-store.js';
 import type { TimerEntry } from '../../../lib/core/timer-entry.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { IdempotencyPolicy, type IdempotencyOptions } from '../../../lib/policies/idempotency/index.js';
@@ -369,7 +370,7 @@ describe('IdempotencyPolicy', () => {
 
   it('ID-02 what a run failed with before its caller gave up is an outcome for who waits', async () => {
     const clock = new ManualClock();
-    const store = new MemoryOnceStore(clock, 100);
+    const store: OnceStore = new MemoryOnceStore(clock, 100);
     const freed = deferred<void>();
     store.fail = () => freed.promise;
     const once = new IdempotencyPolicy('orders', { wait: '5s' }, { clock, once: store });
