@@ -227,12 +227,12 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
     await shared.take(keyOf('alice@example.org'), { emissionUs: 1e6, toleranceUs: 1e7, want: 1, min: 1 });
     await shared.permits.acquire(
       { ...keyOf('alice'), kind: 'bulkhead' },
-      { limit: 5, want: 2, leaseMs: 5_000 },
+      { limit: 5, want: 2, leaseMs: 60_000 },
     );
     const once = { ...keyOf('alice'), kind: 'idempotency' };
-    const begun = await shared.once.begin(once, 'print', 5_000);
-    await shared.cache.put({ ...keyOf('alice'), kind: 'cache' }, 'value', 5_000);
-    await shared.presence.beat(5_000);
+    const begun = await shared.once.begin(once, 'print', 60_000);
+    await shared.cache.put({ ...keyOf('alice'), kind: 'cache' }, 'value', 60_000);
+    await shared.presence.beat(60_000);
 
     const running = await keysOf(app);
     expect(running).toHaveLength(5);
@@ -383,7 +383,7 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
     const shared = redisState(client, {
       app: 'shop',
       // Long enough for a busy machine while the server runs.
-      timeout: '500ms',
+      timeout: '2s',
       onChange: (degraded) => {
         changes.push(degraded);
         if (!degraded) back();
@@ -393,7 +393,7 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
 
     server.process?.kill('SIGSTOP');
     for (let i = 0; i < 2; i++) {
-      await expect(shared.take(key, request)).rejects.toThrow('did not answer within 500 ms');
+      await expect(shared.take(key, request)).rejects.toThrow('did not answer within 2000 ms');
     }
     expect(shared.degraded).toBe(true);
     await expect(shared.take(key, request)).rejects.toThrow('is not asked at the moment');
