@@ -180,9 +180,9 @@ class Run implements AbortListener, PermitListener {
     }
     if (thrown !== undefined) return this.brokenOff(thrown.error);
     // What else a guard threw is a mistake in a user's function, such as that of a key.
-    const isRefusal = call.abortKind !== undefined || isRejection(error);
-    if (isRefusal && frame.isInner) noteRefusal(error, this.outer);
-    return this.concluded(false, error, isRefusal);
+    if (call.abortKind === undefined && !isRejection(error)) return this.brokenOff(error);
+    if (frame.isInner) noteRefusal(error, this.outer);
+    return this.concluded(false, error, true);
   }
 
   private runInside(): unknown {
@@ -290,18 +290,18 @@ class Run implements AbortListener, PermitListener {
     }
     const { outer } = this;
     const repetition = this.needRepetition();
-    // A refusal is what the caller sees only where there is no error of the method to show.
-    const { failure } = repetition;
-    const isHidden = refused && failure !== undefined && outer.abortKind === undefined;
-    const last = isHidden ? failure.error : result;
-    if (!ok && !refused) repetition.failure = { error: result };
+    // A refusal is what the caller sees only where there is nothing of the method to show.
+    const { outcome } = repetition;
+    const isHidden = refused && outcome !== undefined && outer.abortKind === undefined;
+    const last = isHidden ? outcome : { ok, result };
+    if (!ok && !refused) repetition.outcome = last;
     let delayMs: number | undefined;
     try {
-      delayMs = repeater.delayAfter(outer, repetition, ok, result, last);
+      delayMs = repeater.delayAfter(outer, repetition, ok, result, last.result);
     } catch (error) {
       return this.finish(false, error);
     }
-    if (delayMs === undefined) return this.finish(ok, last, false);
+    if (delayMs === undefined) return this.finish(last.ok, last.result, false);
     repetition.retries++;
     repetition.delayMs = delayMs;
     outer.attempt = repetition.retries + 1;
@@ -320,12 +320,17 @@ class Run implements AbortListener, PermitListener {
       mark: this.mark,
       retries: 0,
       delayMs: 0,
-      failure: undefined,
+      outcome: undefined,
     });
   }
 
   /** The delay is over. */
-  private again(repeater: Repeater, repetition: Repetition, ok: boolean, result: unknown): void {
+  private again(
+    repeater: Repeater,
+    repetition: Repetition,
+    ok: boolean,
+    last: { readonly ok: boolean; readonly result: unknown },
+  ): void {
     const { outer, frame } = this;
     const aborted = outer.abortKind !== undefined;
     if (!aborted && repeater.mayStart(outer, repetition, ok)) {
@@ -335,7 +340,8 @@ class Run implements AbortListener, PermitListener {
     }
     // The attempt that was waited for never began.
     repetition.retries--;
-    this.finish(false, aborted ? outer.abortReason : result);
+    if (aborted) this.finish(false, outer.abortReason);
+    else this.finish(last.ok, last.result, false);
   }
 
   /** Waits, keeping the process alive; an abort ends it at once. */

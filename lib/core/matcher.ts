@@ -148,10 +148,16 @@ function prototypeDistance(type: ErrorClass, error: object): number {
 }
 
 function isPart(value: unknown): boolean {
-  if (typeof value === 'function' || value instanceof RegExp) return true;
+  if (typeof value === 'function') return !isAsync(value);
+  if (value instanceof RegExp) return true;
   if (typeof value === 'number') return isStatus(value);
   if (typeof value === 'string') return value !== '';
   return isObject(value) && !Array.isArray(value) && areFields(value);
+}
+
+/** A promise is always true: as a predicate it would mean everything. */
+function isAsync(value: object): boolean {
+  return Object.prototype.toString.call(value) === '[object AsyncFunction]';
 }
 
 function areFields(value: object): boolean {

@@ -32,7 +32,7 @@ export function describeForm(form: OptionForm): string {
     case 'function':
       return 'a function';
     case 'matcher':
-      return 'a matcher (an error class, a predicate, a status, a code, a pattern, or a list of these)';
+      return 'a matcher (an error class, a predicate (not async), a status, a code, a pattern, or a list of these)';
     case 'list':
       return form.each === undefined ? 'a list' : `a list, each ${describeForm(form.each)}`;
     case 'record':

@@ -72,8 +72,8 @@ export interface Repetition {
   retries: number;
   /** The last delay. */
   delayMs: number;
-  /** How the last attempt failed that was not refused. */
-  failure: { readonly error: unknown } | undefined;
+  /** How the last attempt ended that was not refused, where that can still be shown. */
+  outcome: { readonly ok: boolean; readonly result: unknown } | undefined;
 }
 
 /** Decides whether an attempt is followed by another. It lives in the frame of the guards right inside it. */
@@ -85,7 +85,7 @@ export interface Repeater {
   refusesResult(call: Call, result: unknown): boolean;
   /**
    * How long to wait before the next attempt; `undefined` for none: then the caller gets `last`, which is the result, or
-   * where that is a refusal, the error of the attempt before. What it throws is what the caller gets.
+   * where that is a refusal, what the attempt before ended with. What it throws is what the caller gets.
    */
   delayAfter(
     call: Call,
@@ -111,5 +111,5 @@ export interface Driver {
   readonly policy: Policy;
   /** Whether it does nothing at all now, so that a pipeline may leave it out until the next composition. */
   readonly isOff?: boolean;
-  run(call: Call, next: Next, inside: Inside): unknown;
+  run(call: Call, next: Next, inside: Inside, around: readonly Policy[]): unknown;
 }

@@ -132,7 +132,8 @@ function compose(steps: readonly PipelineStep[], clock: Clock): Next {
       const { driver } = step;
       const rest = next;
       const inside = insideOf(steps.slice(i + 1));
-      next = (call) => driver.run(call, rest, inside);
+      const around = steps.slice(0, i).map(({ policy }) => policy);
+      next = (call) => driver.run(call, rest, inside, around);
     }
   }
   closeFrame(false);

@@ -123,6 +123,8 @@ describe('isMatcher', () => {
       {},
       { statsu: 500 },
       { status: '5xx' },
+      // What it answers is always true.
+      async () => false,
     ];
     expect(
       [...others, { status: { from: 599, to: 500 } }, { code: [1] }, [Error, null], [[Error]]].map(isMatcher),

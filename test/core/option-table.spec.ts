@@ -138,7 +138,7 @@ describe('checkOptions', () => {
     [{ key: 'id' }, '"key" must be a function, got "id".'],
     [
       { retryOn: { statsu: 5 } },
-      '"retryOn" must be a matcher (an error class, a predicate, a status, a code, a pattern, or a list of these), got {"statsu":5}.',
+      '"retryOn" must be a matcher (an error class, a predicate (not async), a status, a code, a pattern, or a list of these), got {"statsu":5}.',
     ],
     [{ retryOnStatus: 503 }, '"retryOnStatus" must be a list, each an integer between 100 and 599, got 503.'],
     [{ retryOnStatus: [503, 42] }, '"retryOnStatus[1]" must be an integer between 100 and 599, got 42.'],

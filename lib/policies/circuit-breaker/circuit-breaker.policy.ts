@@ -207,6 +207,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
 
   isCalm(call: Call): boolean {
     const { state, guide } = this.circuitOf(call);
+    if (state === 'disabled' || state === 'meter-only') return true;
     return state === 'closed' && (guide === undefined || guide.admittedPercent === 100);
   }
 

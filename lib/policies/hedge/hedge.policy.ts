@@ -5,8 +5,8 @@ import { announce, clockOf } from '../../core/environment.js';
 import { execute } from '../../core/execute.js';
 import { SlidingHistogram } from '../../core/histogram.js';
 import type { Driver, Inside, Policy } from '../../core/policy.js';
-import type { RetryBudget, RetryBudgetStats } from '../retry/index.js';
-import { budgetOf, type RetryEnvironment } from '../retry/retry-budget.js';
+import { RetryPolicy, type RetryBudget, type RetryBudgetStats } from '../retry/index.js';
+import { budgetOf, updatedBudget, type RetryEnvironment } from '../retry/retry-budget.js';
 import { hedgeSettings, type HedgeOptions, type HedgeSettings } from './hedge.options.js';
 import { Race } from './race.js';
 
@@ -25,6 +25,7 @@ export interface HedgeStats {
   readonly budget: RetryBudgetStats | undefined;
 }
 
+const NOTHING: readonly Policy[] = [];
 const CALM: Inside = { isCalm: () => true };
 
 /**
@@ -74,9 +75,12 @@ export class HedgePolicy implements Policy, Driver {
     return execute((call) => this.run(call, runMethod), fn, options, this.clock);
   }
 
-  run(call: Call, next: Next, inside: Inside = CALM): Promise<unknown> {
+  run(call: Call, next: Next, inside: Inside = CALM, around: readonly Policy[] = NOTHING): Promise<unknown> {
     this.totalCalls++;
-    this.budget?.deposit();
+    // A retry around it that draws from the same budget has counted the call already.
+    const { budget } = this;
+    if (!around.some((policy) => policy instanceof RetryPolicy && policy.budget === budget))
+      budget?.deposit();
     return new Race(call, next, this.clock, this.settings.maxHedges, {
       delayMs: () => this.delayMs,
       mayHedge: () => this.mayHedge(call, inside),
@@ -102,7 +106,9 @@ export class HedgePolicy implements Policy, Driver {
     const merged = { ...this.options, ...options };
     const settings = hedgeSettings(merged, `hedge "${this.name}"`);
     const budget =
-      options.budget === undefined ? this.budget : budgetOf(this.name, settings.budget, this.environment);
+      options.budget === undefined
+        ? this.budget
+        : updatedBudget(this.name, this.budget, this.settings.budget, settings.budget, this.environment);
     this.options = merged;
     this.settings = settings;
     this.budget = budget;

@@ -112,9 +112,13 @@ export class RetryBudget implements Policy {
    * @throws {@link InvalidOptionsError}; the old options then stay in force.
    */
   update(options: RetryBudgetOptions): void {
-    const merged = { ...this.options, ...options };
-    const settings = retryBudgetSettings(merged, `retry budget "${this.name}"`);
-    this.options = merged;
+    this.configure({ ...this.options, ...options });
+  }
+
+  /** @internal As {@link update}, with options that take the place of all others. */
+  configure(options: RetryBudgetOptions): void {
+    const settings = retryBudgetSettings(options, `retry budget "${this.name}"`);
+    this.options = options;
     this.settings = settings;
     if (!this.meter.adopt(settings)) this.meter = this.createMeter();
   }
@@ -170,6 +174,8 @@ export interface RetryEnvironment extends PolicyEnvironment {
   readonly budgets?: (name: string) => RetryBudget;
 }
 
+type BudgetOption = RetryBudgetOptions | RetryBudget | string | false;
+
 /**
  * The budget that an option means; `undefined` for none.
  *
@@ -177,7 +183,7 @@ export interface RetryEnvironment extends PolicyEnvironment {
  */
 export function budgetOf(
   owner: string,
-  option: RetryBudgetOptions | RetryBudget | string | false,
+  option: BudgetOption,
   environment: RetryEnvironment | undefined,
 ): RetryBudget | undefined {
   if (option === false) return undefined;
@@ -195,11 +201,30 @@ export function budgetOf(
   return shared;
 }
 
+/**
+ * The budget after an update of its user's options: one of its own goes on with what it has counted, and so do the others
+ * that draw from it.
+ *
+ * @throws as {@link budgetOf}.
+ */
+export function updatedBudget(
+  owner: string,
+  budget: RetryBudget | undefined,
+  before: BudgetOption,
+  after: BudgetOption,
+  environment: RetryEnvironment | undefined,
+): RetryBudget | undefined {
+  if (budget === undefined || !isOwn(before) || !isOwn(after)) return budgetOf(owner, after, environment);
+  budget.configure(after);
+  return budget;
+}
+
+function isOwn(option: BudgetOption): option is RetryBudgetOptions {
+  return typeof option === 'object' && !(option instanceof RetryBudget);
+}
+
 /** Everything that is wrong with the options of a budget inside those of its user. */
-export function budgetProblems(
-  option: RetryBudgetOptions | RetryBudget | string | false | undefined,
-  where: string,
-): OptionProblem[] {
+export function budgetProblems(option: BudgetOption | undefined, where: string): OptionProblem[] {
   if (typeof option !== 'object' || option instanceof RetryBudget) return [];
   return retryBudgetProblems(option, where).map((problem) => ({
     ...problem,

@@ -37,6 +37,9 @@ export const FINAL_ERRORS: FinalErrors = {
   ],
 };
 
+/** The first status that says that something went wrong. */
+const FIRST_FAILURE = 400;
+
 /** Whether what a method threw is worth another attempt. Throws what a user's matcher throws. */
 export function isRetryable(settings: RetrySettings, call: Call, error: unknown): boolean {
   if (settings.abortOn?.(error, call) === true) return false;
@@ -56,12 +59,31 @@ export function isRetryable(settings: RetrySettings, call: Call, error: unknown)
 
 /** Whether a returned response means what an error of its status would mean. */
 export function isRetryableResult(settings: RetrySettings, call: Call, value: unknown): boolean {
-  if (settings.retryOnResult?.(value, call) === true) return true;
-  if (typeof value !== 'object' || value === null) return false;
+  const { abortOn, retryOn, retryOnResult } = settings;
+  const status = responseStatus(value);
+  // Matchers of errors are written for errors.
+  const failed = status !== undefined && status >= FIRST_FAILURE;
+  const error = failed && (abortOn ?? retryOn) !== undefined ? errorOf(value, status) : undefined;
+  if (error !== undefined && abortOn?.(error, call) === true) return false;
+  if (retryOnResult?.(value, call) === true) return true;
+  if (status === undefined) return false;
+  if (error !== undefined && retryOn?.(error, call) === true) return true;
+  const statuses = call.options.retryOnStatus;
+  if (statuses !== undefined) return statuses.includes(status);
+  if (retryOn !== undefined && !settings.statusGiven) return false;
+  return settings.retryOnStatus.has(status);
+}
+
+function responseStatus(value: unknown): number | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
   const { status, statusCode } = value as { status?: unknown; statusCode?: unknown };
   const given = typeof status === 'number' ? status : statusCode;
-  if (typeof given !== 'number') return false;
-  return call.options.retryOnStatus?.includes(given) ?? settings.retryOnStatus.has(given);
+  return typeof given === 'number' ? given : undefined;
+}
+
+/** A returned response as the error that clients of another kind would have thrown. */
+function errorOf(response: unknown, status: number): Error {
+  return Object.assign(new Error(`The answer had status ${status}.`), { status, response });
 }
 
 /** The HTTP status of an error, or of the nearest of its causes that has one. */

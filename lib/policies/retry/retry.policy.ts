@@ -1,5 +1,5 @@
 import type { Call, CallInfo, CallOptions, Next } from '../../core/call.js';
-import { retryAfterMsOf } from '../../core/classify.js';
+import { causes, retryAfterMsOf } from '../../core/classify.js';
 import type { Clock, RandomSource } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
 import { announce, clockOf, randomOf } from '../../core/environment.js';
@@ -11,7 +11,13 @@ import type { Policy, Repeater, Repetition } from '../../core/policy.js';
 import { addedJitter, backoffDelay } from './backoff.js';
 import { discard } from './discard.js';
 import { firstStatus, isRetryable, isRetryableResult } from './retry-classification.js';
-import { RetryBudget, budgetOf, type RetryBudgetStats, type RetryEnvironment } from './retry-budget.js';
+import {
+  RetryBudget,
+  budgetOf,
+  updatedBudget,
+  type RetryBudgetStats,
+  type RetryEnvironment,
+} from './retry-budget.js';
 import { retrySettings, type RetryOptions, type RetrySettings } from './retry.options.js';
 
 /** The numbers of a retry policy. @publicApi */
@@ -132,7 +138,8 @@ export class RetryPolicy implements Policy, Repeater {
         delayMs,
         error: ok ? undefined : result,
       }));
-      if (ok) discard(result);
+      // Whose body is gone cannot be shown any more.
+      if (ok && !discard(result)) repetition.outcome = { ok, result };
       return delayMs;
     }
     this.budgetExhausted++;
@@ -166,7 +173,7 @@ export class RetryPolicy implements Policy, Repeater {
   }
 
   /**
-   * Changes options while it runs; calls under way go on by the old ones.
+   * Changes options while it runs; calls under way go by the new ones from their next decision on.
    *
    * @throws {@link InvalidOptionsError}; the old options then stay in force.
    */
@@ -174,7 +181,9 @@ export class RetryPolicy implements Policy, Repeater {
     const merged = { ...this.options, ...options };
     const settings = retrySettings(merged, `retry "${this.name}"`);
     const budget =
-      options.budget === undefined ? this.budget : budgetOf(this.name, settings.budget, this.environment);
+      options.budget === undefined
+        ? this.budget
+        : updatedBudget(this.name, this.budget, this.settings.budget, settings.budget, this.environment);
     this.options = merged;
     this.settings = settings;
     this.budget = budget;
@@ -242,6 +251,10 @@ export class RetryPolicy implements Policy, Repeater {
   }
 }
 
+/** Also where somebody has wrapped the error since. */
 function isRefusedSince(mark: number, error: unknown): boolean {
-  return typeof error === 'object' && error !== null && (REFUSALS.byError.get(error) ?? 0) > mark;
+  if (REFUSALS.count === mark) return false;
+  return causes(error).some(
+    (link) => typeof link === 'object' && link !== null && (REFUSALS.byError.get(link) ?? 0) > mark,
+  );
 }

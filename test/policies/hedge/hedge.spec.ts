@@ -384,6 +384,46 @@ describe('HedgePolicy', () => {
     expect(problems.map(({ where }) => where)).toEqual(expected.map(() => 'hedge "catalogue"'));
   });
 
+  it('BU-01 BU-04 a call that a retry and a hedge bound by one budget is counted once', async () => {
+    const clock = new ManualClock();
+    const budget = new RetryBudget('both', { percent: 10, minPerSecond: 0 }, { clock });
+    const retry = new RetryPolicy('r', { baseDelay: 0, budget }, { clock });
+    const hedge = new HedgePolicy('h', { delay: 50, budget }, { clock });
+    const counted = async (...policies: (RetryPolicy | HedgePolicy)[]) => {
+      budget.reset();
+      const pipeline = new Pipeline('p', policies, clock);
+      const calls = Array.from({ length: 100 }, () =>
+        pipeline.execute(() => Promise.reject(new Error('down'))).catch(() => undefined),
+      );
+      await clock.advance(1_000);
+      await Promise.all(calls);
+      const { totalRequests, totalRetries } = budget.stats();
+      return [totalRequests, totalRetries];
+    };
+
+    expect(await counted(retry, hedge)).toEqual([100, 10]);
+    expect(await counted(hedge)).toEqual([100, 0]);
+    retry.update({ budget: false });
+    expect((await counted(retry, hedge))[0]).toBe(400);
+  });
+
+  it.each(['disabled', 'meter-only', 'forced-open'] as const)(
+    'HG-01 a circuit that is %s is calm where it lets all pass',
+    async (initialState) => {
+      const clock = new ManualClock();
+      const hedge = new HedgePolicy('h', { delay: 50 }, { clock });
+      const breaker = new CircuitBreakerPolicy('b', { initialState }, { clock });
+      const pipeline = new Pipeline('p', [hedge, breaker], clock);
+      const slow = deferred<string>();
+      const call = pipeline.execute(() => slow.promise).catch(() => undefined);
+      await clock.advance(50);
+      slow.resolve('slow');
+      await call;
+
+      expect(hedge.stats().totalHedges).toBe(initialState === 'forced-open' ? 0 : 1);
+    },
+  );
+
   it('PL-08 a refused update leaves all of the old options in force', () => {
     const { hedge } = setUp();
     const before = hedge.describe();

@@ -521,6 +521,26 @@ describe('RetryBudget', () => {
     ).resolves.toEqual([reason]);
   });
 
+  it('PL-08 an update of a budget of its own keeps what was spent of it, and its defaults are those of the new one', async () => {
+    const clock = new ManualClock();
+    const budget = { percent: 50, minPerSecond: 5, window: '10s' } as const;
+    const retry = new RetryPolicy('r', { maxRetries: 1, baseDelay: 0, budget }, { clock });
+    for (let i = 0; i < 10; i++) await retry.execute(() => Promise.reject(new Error('down'))).catch(() => 0);
+    const before = retry.budget;
+
+    retry.update({ budget: { percent: 10, window: '10s' } });
+
+    expect(retry.budget).toBe(before);
+    expect(retry.stats().budget).toMatchObject({
+      totalRequests: 10,
+      currentRetries: 10,
+      budgetPercent: 10,
+      maxRetries: 11,
+    });
+    retry.update({ budget: false });
+    expect(retry.budget).toBeUndefined();
+  });
+
   it('PL-08 an update of other options leaves the budget with what was spent of it', async () => {
     const retry = new RetryPolicy('r', { ...immediate, budget: { max: 1 } }, { clock: new ManualClock() });
     await retry.execute(failing()).catch(() => undefined);
@@ -529,6 +549,6 @@ describe('RetryBudget', () => {
     expect(retry.stats().budget?.currentRetries).toBe(1);
     retry.update({ budget: { max: 5 } });
 
-    expect(retry.stats().budget).toMatchObject({ currentRetries: 0, maxRetries: 5 });
+    expect(retry.stats().budget).toMatchObject({ currentRetries: 1, maxRetries: 5 });
   });
 });

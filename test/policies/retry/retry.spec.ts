@@ -443,12 +443,13 @@ describe('RetryPolicy', () => {
     });
   });
 
-  it('RT-10 a refusal is what the caller sees after a result that was let go', async () => {
+  it('RT-10 a refusal is what the caller sees after a result whose body was let go', async () => {
     const { clock, retry, doing } = setUp({ maxRetries: 3, retryOnResult: () => true });
     const limit = new RateLimitPolicy('inventory', { capacity: 1, refillPerSecond: 0 }, { clock });
     const pipeline = new Pipeline('inventory', [retry, limit], clock);
 
-    expect(await outcomeOf(clock, pipeline.execute(doing(succeed)))).toBeInstanceOf(RateLimitExceededError);
+    const call = pipeline.execute(doing(() => ({ body: new ReadableStream() })));
+    expect(await outcomeOf(clock, call)).toBeInstanceOf(RateLimitExceededError);
   });
 
   it('RT-10 who gives up sees that, whatever was before', async () => {
@@ -707,6 +708,86 @@ describe('RetryPolicy', () => {
     await outcomeOf(clock, retry.execute(doing(failWith(withStatus(404))), { retryOnStatus: [404] }));
 
     expect(startedAt).toHaveLength(2);
+  });
+
+  it.each<[string, RetryOptions, number, number]>([
+    ['abortOn has the last word', { abortOn: 503 }, 503, 1],
+    ['also against a status that is retried', { abortOn: 503, retryOnStatus: [503] }, 503, 1],
+    ['what is named is all that is retried', { retryOn: [TypeError] }, 503, 1],
+    ['unless statuses are named as well', { retryOn: [TypeError], retryOnStatus: [503] }, 503, 3],
+    ['a status among the errors', { retryOn: [418] }, 418, 3],
+    [
+      'a predicate sees an error with status and response',
+      {
+        retryOn: (error: Error & { response: unknown }) => error.message.includes('418') && !!error.response,
+      },
+      418,
+      3,
+    ],
+    ['nobody asks about what went well', { retryOn: () => true, abortOn: () => true }, 200, 1],
+    ['nothing named', {}, 503, 3],
+  ])(
+    'RT-17 a returned response means what its error would: %s',
+    async (_title, options, status, attempts) => {
+      const { clock, retry, startedAt, doing } = setUp({ maxRetries: 2, baseDelay: 1, ...options });
+
+      const last = await outcomeOf(clock, retry.execute(doing(() => ({ status }))));
+
+      expect([last, startedAt.length]).toEqual([{ status }, attempts]);
+    },
+  );
+
+  it('RT-17 a response that opened the breaker is what the caller gets, not the refusal after it', async () => {
+    const clock = new ManualClock();
+    const retry = new RetryPolicy('r', { maxRetries: 2, baseDelay: 1, budget: false }, { clock });
+    const failed = ({ status }: { status: number }) => status >= 500;
+    const breaker = () =>
+      new CircuitBreakerPolicy('b', { failureThreshold: 1, recordResult: failed }, { clock });
+    const outcome = (answer: () => unknown) =>
+      outcomeOf(clock, new Pipeline('p', [retry, breaker()], clock).execute(answer));
+    const body = new ReadableStream();
+
+    expect(await outcome(() => ({ status: 503 }))).toEqual({ status: 503 });
+    // What nobody can read any more is no answer.
+    expect(await outcome(() => ({ status: 503, body }))).toBeInstanceOf(CircuitOpenError);
+    expect(retry.stats()).toMatchObject({ failedWithRetry: 2, totalCalls: 2 });
+  });
+
+  it('BU-04 a retry further out leaves an error alone that was wrapped after its budget refused it', async () => {
+    const clock = new ManualClock();
+    const inner = new RetryPolicy('inner', { baseDelay: 1, budget: { max: 1 } }, { clock });
+    const outer = new RetryPolicy('outer', { baseDelay: 1, budget: false }, { clock });
+    let runs = 0;
+    const call = outer.execute(async () => {
+      try {
+        return await inner.execute(() => {
+          runs++;
+          throw new Error('down');
+        });
+      } catch (cause) {
+        throw new Error('wrapped', { cause });
+      }
+    });
+
+    expect(await outcomeOf(clock, call)).toMatchObject({ message: 'wrapped' });
+    expect(runs).toBe(2);
+  });
+
+  it("a mistake in a user's key is not tried again", async () => {
+    const clock = new ManualClock();
+    let asked = 0;
+    const key = () => {
+      asked++;
+      throw new Error('no tenant');
+    };
+    const policies = [
+      new RetryPolicy('r', { baseDelay: 1, budget: false }, { clock }),
+      new BulkheadPolicy('b', { key }, { clock }),
+    ];
+    const call = new Pipeline('p', policies, clock).execute(succeed);
+
+    expect(await outcomeOf(clock, call)).toMatchObject({ message: 'no tenant' });
+    expect(asked).toBe(1);
   });
 
   it('PL-08 a refused update leaves all of the old options in force', () => {
