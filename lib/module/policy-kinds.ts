@@ -13,6 +13,7 @@ import {
 } from '../policies/circuit-breaker/circuit-breaker.options.js';
 import { FallbackChain, type FallbackHandler, type FallbackOptions } from '../policies/fallback/index.js';
 import { fallbackProblems, fallbackTable } from '../policies/fallback/fallback.options.js';
+import { methodHandler } from '../policies/fallback/method-handler.js';
 import { HedgePolicy, type HedgeOptions } from '../policies/hedge/index.js';
 import { hedgeProblems, hedgeTable } from '../policies/hedge/hedge.options.js';
 import { IdempotencyPolicy, type IdempotencyOptions } from '../policies/idempotency/index.js';
@@ -191,10 +192,6 @@ export function registerFallback(chain: FallbackChain, { use, levels, on }: Fall
   });
 }
 
-/** A method's name means that method of the instance whose call failed. */
 function handlerOf(use: FallbackHandler | string): FallbackHandler {
-  if (typeof use === 'function') return use;
-  return function (this: unknown, ...argsAndError: unknown[]) {
-    return (this as Record<string, FallbackHandler>)[use]!(...argsAndError);
-  };
+  return typeof use === 'function' ? use : methodHandler(use);
 }

@@ -427,6 +427,31 @@ describe('pipelines of methods', () => {
     await app.close();
   });
 
+  it('FB-04 more arguments than are declared do not take the place of the error', async () => {
+    @Injectable()
+    class Service {
+      @Fallback('stale')
+      async load(id: string): Promise<string> {
+        throw new Error(`no ${id}`);
+      }
+      async stale(id: string, error: Error): Promise<string> {
+        return `${id}: ${error.message}`;
+      }
+      @Fallback('sumOfAll')
+      async sum(...parts: number[]): Promise<number> {
+        throw new Error(String(parts.length));
+      }
+      async sumOfAll(...partsAndError: unknown[]): Promise<number> {
+        return partsAndError.length - 1;
+      }
+    }
+    const app = await start(undefined, Service);
+    const service = app.get(Service);
+    expect(await Promise.all(['a', 'b'].map(service.load, service))).toEqual(['a: no a', 'b: no b']);
+    expect(await service.sum(1, 2, 3)).toBe(3);
+    await app.close();
+  });
+
   it('levels of a fallback, as methods and functions', async () => {
     @Injectable()
     class Service {

@@ -8,6 +8,7 @@ import { refuseProblems } from '../../core/option-table.js';
 import { matchDistance, type Matcher, type MatcherPart } from '../../core/matcher.js';
 import type { Driver, Policy } from '../../core/policy.js';
 import { CacheLevel, type CacheOptions } from './cache-level.js';
+import { withError } from './method-handler.js';
 import { SharedAnswers } from './shared-answers.js';
 import {
   FALLBACK_LEVELS,
@@ -53,8 +54,9 @@ interface Candidate {
 interface Level {
   readonly level: FallbackLevel;
   readonly candidates: Candidate[];
-  /** At a cache level without a handler: the answers that it keeps. */
+  /** At a cache level without a handler: the answers that it keeps, and the errors that it answers for. */
   cache: CacheLevel | undefined;
+  cacheOn: readonly MatcherPart[] | undefined;
   answered: number;
   failed: number;
   totalMs: number;
@@ -113,21 +115,19 @@ export class FallbackChain implements Policy, Driver {
     if (use !== undefined) this.register(FallbackLevel.DEFAULT, this.handlerOf(use), on);
     for (const { level, use: step, ...cache } of levels ?? []) {
       if (step !== undefined) this.register(level, this.handlerOf(step), on);
-      else this.cache(level as FallbackLevel.LOCAL_CACHE, cache);
+      else this.cache(level as FallbackLevel.LOCAL_CACHE, cache, on);
     }
     return this;
   }
 
   /**
    * Adds what answers at a level: a function of the call's arguments and, after them, the error of the level before.
-   * Where a level has several handlers, the one whose `on` is nearest to the error answers.
+   * Where a level has several handlers, the one whose `on` is nearest to the primary's error answers.
    *
-   * @param on - The errors that it answers for; default all.
+   * @param on - The errors of the primary that it answers for, whatever levels in between fail with; default all.
    */
   register(level: FallbackLevel, handler: FallbackHandler, on?: Matcher): this {
-    const parts =
-      on === undefined ? undefined : Array.isArray(on) ? (on as MatcherPart[]) : [on as MatcherPart];
-    this.levelOf(level).candidates.push({ handler, on: parts });
+    this.levelOf(level).candidates.push({ handler, on: partsOf(on) });
     return this;
   }
 
@@ -135,6 +135,7 @@ export class FallbackChain implements Policy, Driver {
    * Adds a level that keeps the answers of the primary and the replica, and gives them when those fail: while they are
    * good, and for `staleTtl` more. Bounded; a store that fails is passed over.
    *
+   * @param on - The errors of the primary that it answers for; default all.
    * @throws {@link InvalidOptionsError} where `shared` is said of a level, or of a `store`, that cannot be.
    *
    * @example
@@ -143,6 +144,7 @@ export class FallbackChain implements Policy, Driver {
   cache(
     level: FallbackLevel.LOCAL_CACHE | FallbackLevel.DISTRIBUTED_CACHE,
     options: CacheOptions = {},
+    on?: Matcher,
   ): this {
     if (options.shared === true) {
       refuseProblems(fallbackProblems({ levels: [{ level, ...options }] }, `fallback "${this.name}"`));
@@ -150,36 +152,44 @@ export class FallbackChain implements Policy, Driver {
     }
     const fleet = this.environment?.fleet;
     const shared = options.shared === true && fleet ? new SharedAnswers(this.name, fleet) : undefined;
-    this.levelOf(level).cache = new CacheLevel(options, this.clock, shared);
+    const entry = this.levelOf(level);
+    entry.cache = new CacheLevel(options, this.clock, shared);
+    entry.cacheOn = partsOf(on);
     return this;
   }
 
   /**
    * Tries the levels in order. `null` and `undefined` are answers like any other.
    *
-   * @throws {@link FallbackExhaustedError} with the error of each level, where all failed.
+   * @throws {@link FallbackExhaustedError} with the error of each level, where all failed; the error itself where no other
+   * level was meant for it.
    */
   async execute<T = unknown>(...args: unknown[]): Promise<FallbackAnswer<T>> {
     this.totalCalls++;
     const call = new Call(noMethod, undefined, args);
     const errors: unknown[] = [];
-    let last: { error: unknown } | undefined;
+    let isAnswerable = false;
     for (const level of this.ordered) {
+      const failing = errors.length > 0;
       if (level.cache !== undefined) {
-        const kept = await this.tryCache(level, level.cache, args, last !== undefined);
+        if (failing && !isMeant(level.cacheOn, errors[0], call)) continue;
+        isAnswerable ||= failing;
+        const kept = await this.tryCache(level, level.cache, args, failing);
         if (kept !== undefined) return this.answer<T>(kept.value as T, level.level);
         continue;
       }
-      const handler = pick(level, last, call);
+      const handler = failing ? pick(level, errors[0], call) : level.candidates[0]?.handler;
       if (handler === undefined) continue;
-      const attempt = await this.tryLevel(level, () => handler(...withError(args, args.length, last)));
+      isAnswerable ||= failing;
+      const given = failing ? withError(handler, undefined, args, undefined, errors.at(-1)) : args;
+      const attempt = await this.tryLevel(level, () => handler(...given));
       if (attempt.ok) {
         this.fillCaches(level.level, args, attempt.value);
         return this.answer<T>(attempt.value as T, level.level);
       }
       errors.push(attempt.value);
-      last = { error: attempt.value };
     }
+    if (errors.length > 0 && !isAnswerable) throw errors[0];
     this.exhaustedCalls++;
     throw this.exhausted(errors);
   }
@@ -189,39 +199,40 @@ export class FallbackChain implements Policy, Driver {
     this.totalCalls++;
     const primary = this.byLevel.get(FallbackLevel.PRIMARY) ?? this.method;
     const startedAt = this.clock.now();
-    let last: { error: unknown };
+    let value: unknown;
     // Not `tryLevel`: nearly all calls end here, and need neither a closure nor a second promise.
     try {
-      const value = await next(call);
-      primary.answered++;
-      primary.totalMs += this.clock.now() - startedAt;
-      this.fillCaches(FallbackLevel.PRIMARY, call.args, value);
-      return value;
+      value = await next(call);
     } catch (error) {
       primary.failed++;
       primary.totalMs += this.clock.now() - startedAt;
       primary.lastError = error;
-      last = { error };
+      // Nobody listens to the answer of a call that is over.
+      if (call.emitted || call.abortKind !== undefined) throw error;
+      return this.answerFor(error, call, primary);
     }
-    const first = last.error;
+    primary.answered++;
+    primary.totalMs += this.clock.now() - startedAt;
+    this.fillCaches(FallbackLevel.PRIMARY, call.args, value);
+    return value;
+  }
+
+  private async answerFor(first: unknown, call: Call, primary: Level): Promise<unknown> {
     const errors = [first];
-    // Nobody listens to the answer of a call that is over.
-    if (call.emitted || call.abortKind !== undefined) throw first;
     for (const level of this.ordered) {
       if (level === primary) continue;
       if (level.cache !== undefined) {
+        if (!isMeant(level.cacheOn, first, call)) continue;
         const kept = await this.tryCache(level, level.cache, call.args, true);
         if (call.abortKind !== undefined) throw call.abortReason;
         if (kept === undefined) continue;
         call.root.fallbackLevel = level.level;
         return this.answer(kept.value, level.level).value;
       }
-      const handler = pick(level, last, call);
+      const handler = pick(level, first, call);
       if (handler === undefined) continue;
-      const error = last;
-      const attempt = await this.tryLevel(level, () =>
-        call.runInside(() => handler.apply(call.self, withError(call.args, call.invoke.arity ?? 0, error))),
-      );
+      const given = withError(handler, call.self, call.args, call.invoke.arity, errors.at(-1));
+      const attempt = await this.tryLevel(level, () => call.runInside(() => handler.apply(call.self, given)));
       if (attempt.ok) {
         call.root.fallbackLevel = level.level;
         this.fillCaches(level.level, call.args, attempt.value);
@@ -230,7 +241,6 @@ export class FallbackChain implements Policy, Driver {
       if (call.emitted) throw attempt.value;
       if (call.abortKind !== undefined) throw call.abortReason;
       errors.push(attempt.value);
-      last = { error: attempt.value };
     }
     // Nobody was responsible for this error: it stays what it is.
     if (errors.length === 1) throw first;
@@ -251,7 +261,7 @@ export class FallbackChain implements Policy, Driver {
   stats(): FallbackStats {
     const levels: Partial<Record<FallbackLevel, FallbackLevelStats>> = {};
     const known = this.byLevel.has(FallbackLevel.PRIMARY) ? this.ordered : [this.method, ...this.ordered];
-    for (const { level, answered, failed, totalMs, lastError } of known) {
+    for (const { level, answered, failed, totalMs, cache, lastError = cache?.lastError } of known) {
       const runs = answered + failed;
       levels[level] = {
         answered,
@@ -307,7 +317,6 @@ export class FallbackChain implements Policy, Driver {
     const kept = await cache.read(args, failing);
     if (kept === undefined) level.failed++;
     else level.answered++;
-    level.lastError = cache.lastError;
     level.totalMs += clock.now() - startedAt;
     return kept;
   }
@@ -360,6 +369,7 @@ function emptyLevel(level: FallbackLevel): Level {
     level,
     candidates: [],
     cache: undefined,
+    cacheOn: undefined,
     answered: 0,
     failed: 0,
     totalMs: 0,
@@ -370,17 +380,12 @@ function emptyLevel(level: FallbackLevel): Level {
 /** What a chain by itself stands around. */
 function noMethod(): void {}
 
-/** The handler of a level that is nearest to the error; of the first level, where there is no error yet, its first. */
-function pick(
-  level: Level,
-  last: { readonly error: unknown } | undefined,
-  call: Call,
-): FallbackHandler | undefined {
-  if (last === undefined) return level.candidates[0]?.handler;
+/** The handler of a level that is nearest to the primary's error. */
+function pick(level: Level, error: unknown, call: Call): FallbackHandler | undefined {
   let best: Candidate | undefined;
   let nearest = Number.POSITIVE_INFINITY;
   for (const candidate of level.candidates) {
-    for (const distance of distances(candidate, last.error, call)) {
+    for (const distance of distances(candidate.on, error, call)) {
       if (distance >= nearest) continue;
       best = candidate;
       nearest = distance;
@@ -391,16 +396,16 @@ function pick(
 
 const ANY_ERROR = Number.MAX_SAFE_INTEGER;
 
-function distances({ on }: Candidate, error: unknown, call: Call): number[] {
+function distances(on: readonly MatcherPart[] | undefined, error: unknown, call: Call): number[] {
   if (on === undefined) return [ANY_ERROR];
   return on.flatMap((part) => matchDistance(part, error, call) ?? []);
 }
 
-/** The error stands behind the declared parameters, however many of them the caller gave. */
-function withError(args: readonly unknown[], arity: number, last: { error: unknown } | undefined): unknown[] {
-  const all = [...args];
-  if (last === undefined) return all;
-  while (all.length < arity) all.push(undefined);
-  all.push(last.error);
-  return all;
+function isMeant(on: readonly MatcherPart[] | undefined, error: unknown, call: Call): boolean {
+  return distances(on, error, call).length > 0;
+}
+
+function partsOf(on: Matcher | undefined): readonly MatcherPart[] | undefined {
+  if (on === undefined) return undefined;
+  return Array.isArray(on) ? (on as readonly MatcherPart[]) : [on as MatcherPart];
 }

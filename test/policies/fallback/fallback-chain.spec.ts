@@ -175,6 +175,50 @@ describe('FallbackChain', () => {
     expect(await Promise.all(answers)).toEqual(['Remote', 'Remote', 'TypeError', 'Error', 'any']);
   });
 
+  it('FB-04 `on` is asked of the error of the primary, whatever levels in between fail with', async () => {
+    class Network extends Error {}
+    const options: FallbackOptions = {
+      levels: [
+        { level: REPLICA, use: () => Promise.reject(new TypeError('replica')) },
+        { level: DEFAULT, use: () => 'default' },
+      ],
+      on: Network,
+    };
+    const pipeline = new Pipeline('rates', [new FallbackChain('rates', options)], new ManualClock());
+    const alone = new FallbackChain('rates', options).register(PRIMARY, () => Promise.reject(new Network()));
+
+    expect(await pipeline.execute(() => Promise.reject(new Network()))).toBe('default');
+    expect(await alone.execute()).toMatchObject({ value: 'default', level: DEFAULT });
+    await expect(pipeline.execute(() => Promise.reject(new TypeError('primary')))).rejects.toThrow('primary');
+  });
+
+  it('FB-03 in a chain by itself, too, an error that no level answers for stays what it is', async () => {
+    const error = new Error('down');
+    const chain = new FallbackChain('rates')
+      .register(PRIMARY, () => Promise.reject(error))
+      .cache(LOCAL_CACHE, {}, RangeError)
+      .register(DEFAULT, () => 'default', RangeError);
+
+    await expect(chain.execute()).rejects.toBe(error);
+    expect(chain.stats()).toMatchObject({ exhaustedCalls: 0, levels: { local_cache: { failed: 0 } } });
+  });
+
+  it.each<[string, (id: string, ...more: unknown[]) => unknown, unknown[]]>([
+    [
+      'that declares it gets the error in its place',
+      (id: string, error: unknown) => [id, error],
+      ['a', 'down'],
+    ],
+    ['of any parameters gets all, and then the error', (...all: unknown[]) => all, ['a', 0, ['a'], 'down']],
+  ])('FB-04 where the caller gave more than is declared, a handler %s', async (_how, handler, seen) => {
+    const chain = new FallbackChain('rates').register(DEFAULT, handler);
+    const rate = new Pipeline('rates', [chain], new ManualClock()).wrap((_id: string) =>
+      Promise.reject('down'),
+    );
+
+    expect(await Promise.all(['a'].map(rate))).toEqual([seen]);
+  });
+
   it('FB-05 it sits outside retry and breaker, and hides nothing from them', async () => {
     const clock = new ManualClock();
     const chain = new FallbackChain('rates', {}, { clock }).register(DEFAULT, () => 'fallback');
