@@ -1,8 +1,11 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../core/clock.js';
-import type { Duration } from '../../core/duration.js';
+import { formatDuration, type Duration } from '../../core/duration.js';
+import { TimeoutExceededError } from '../../core/errors.js';
 import { fingerprintOf } from '../../core/fingerprint.js';
 import { defineOptions, resolveOptions } from '../../core/option-table.js';
+import { isThenable } from '../../core/property.js';
+import { CallbackTimer } from '../../core/timer-entry.js';
 import type { SharedAnswers } from './shared-answers.js';
 
 /** A store that outlives the process; Keyv and its kin have this form. @publicApi */
@@ -30,6 +33,8 @@ export interface CacheOptions {
    * this instance's own. Default false.
    */
   readonly shared?: boolean;
+  /** How long a store, or the other instances, are waited for; then there is no answer. Default 1 s. */
+  readonly storeTimeout?: Duration;
 }
 
 interface Resolved {
@@ -39,6 +44,7 @@ interface Resolved {
   readonly maxEntries: number;
   readonly store?: FallbackStore;
   readonly shared: boolean;
+  readonly storeTimeout: number;
 }
 
 /** The options of a cache level, for validation and documentation. */
@@ -77,6 +83,12 @@ export const cacheRows = [
     default: false,
     sentence: 'Of the distributed cache: whether answers are kept for all instances.',
   },
+  {
+    name: 'storeTimeout',
+    kind: 'duration',
+    default: '1s',
+    sentence: 'How long a store, or the other instances, are waited for; then there is no answer.',
+  },
 ] as const;
 
 const cacheTable = defineOptions<CacheOptions, Resolved>(...cacheRows);
@@ -87,7 +99,7 @@ const SHARE_EVERY_MS = 1_000;
 /** An answer with the time at which it was given. */
 interface Entry {
   readonly value: unknown;
-  /** Wall time: it may be read in another process. */
+  /** Wall time in a store, since another process may read it; in memory that of the clock which never steps. */
   readonly at: number;
 }
 
@@ -102,7 +114,7 @@ export class CacheLevel {
   private readonly settings: Resolved;
   private readonly memory: LRUCache<string, LocalEntry> | undefined;
   private readonly reading = new Map<string, Promise<Entry | undefined>>();
-  /** What went wrong with the store, last. */
+  /** What went wrong with the store or the key, last. */
   lastError: unknown;
 
   constructor(
@@ -119,37 +131,56 @@ export class CacheLevel {
     return this.settings.key === undefined;
   }
 
-  /** The answer to these arguments, if there is one; a stale one only where `failing`. */
+  /** The answer to these arguments, if there is one; a stale one only where `failing`. Never rejects. */
   async read(args: readonly unknown[], failing: boolean): Promise<{ readonly value: unknown } | undefined> {
-    const entry = await this.find(this.keyOf(args));
-    if (entry === undefined) return undefined;
-    const { ttl, staleTtl } = this.settings;
-    const ageMs = this.clock.wallTime() - entry.at;
-    return ageMs <= ttl || (failing && ageMs <= ttl + staleTtl) ? entry : undefined;
+    try {
+      const entry = await this.find(this.keyOf(args));
+      if (entry === undefined) return undefined;
+      const { ttl, staleTtl } = this.settings;
+      const ageMs = this.now() - entry.at;
+      return ageMs <= ttl || (failing && ageMs <= ttl + staleTtl) ? entry : undefined;
+    } catch (error) {
+      this.lastError = error;
+      return undefined;
+    }
   }
 
-  /** Keeps an answer. Does not wait for a store, and does not fail with it. */
+  /** Keeps an answer. Does not wait for a store, and never throws. */
   write(args: readonly unknown[], value: unknown): void {
-    const key = this.keyOf(args);
-    const at = this.clock.wallTime();
+    try {
+      this.keep(this.keyOf(args), value);
+    } catch (error) {
+      this.lastError = error;
+    }
+  }
+
+  /** Forgets what is in memory, and what went wrong. */
+  clear(): void {
+    this.memory?.clear();
+    this.lastError = undefined;
+  }
+
+  private keep(key: string, value: unknown): void {
+    const at = this.now();
     const { memory, shared } = this;
     const { store, ttl, staleTtl } = this.settings;
     if (memory === undefined) {
-      this.behind(async () => store?.set(key, { value, at } satisfies Entry, ttl + staleTtl));
+      this.behind(store?.set(key, { value, at } satisfies Entry, ttl + staleTtl));
       return;
     }
     const sharedAt = memory.peek(key)?.sharedAt ?? Number.NEGATIVE_INFINITY;
-    const due = shared !== undefined && Math.abs(at - sharedAt) >= SHARE_EVERY_MS;
+    const due = shared !== undefined && at - sharedAt >= SHARE_EVERY_MS;
     memory.set(key, { value, at, sharedAt: due ? at : sharedAt });
-    if (due) this.behind(() => shared.put(key, value, ttl + staleTtl));
+    if (due) this.behind(shared.put(key, value, ttl + staleTtl));
   }
 
-  clear(): void {
-    this.memory?.clear();
+  private now(): number {
+    return this.memory === undefined ? this.clock.wallTime() : this.clock.now();
   }
 
-  private behind(keep: () => Promise<unknown>): void {
-    keep().catch((error: unknown) => {
+  private behind(kept: unknown): void {
+    if (!isThenable(kept)) return;
+    this.inTime(kept).catch((error: unknown) => {
       this.lastError = error;
     });
   }
@@ -163,7 +194,7 @@ export class CacheLevel {
   }
 
   private isGood({ at }: Entry): boolean {
-    return this.clock.wallTime() - at <= this.settings.ttl;
+    return this.now() - at <= this.settings.ttl;
   }
 
   /** Who asks for the same at the same time shares one reading. */
@@ -177,13 +208,9 @@ export class CacheLevel {
   }
 
   private async ask(key: string): Promise<Entry | undefined> {
-    try {
-      const found = await this.settings.store?.get(key);
-      return isEntry(found) ? found : undefined;
-    } catch (error) {
-      this.lastError = error;
-      return undefined;
-    }
+    const answer = this.settings.store?.get(key);
+    const found = isThenable(answer) ? await this.inTime(answer) : answer;
+    return isEntry(found) ? found : undefined;
   }
 
   /** What the other instances have, or what is here where that is newer, or they cannot be asked. */
@@ -194,17 +221,41 @@ export class CacheLevel {
   ): Promise<Entry | undefined> {
     let found;
     try {
-      found = await shared.get(key);
+      found = await this.inTime(shared.get(key));
     } catch (error) {
       this.lastError = error;
     }
     const local = memory.get(key);
     if (found === undefined) return local;
-    const now = this.clock.wallTime();
+    const now = this.now();
     const entry = { value: found.value, at: now - found.ageMs, sharedAt: now };
     if (local !== undefined && local.at >= entry.at) return local;
     memory.set(key, entry);
     return entry;
+  }
+
+  /** What a store answers, unless that takes too long: whoever fell back has waited long enough already. */
+  private inTime<T>(answer: PromiseLike<T>): Promise<T> {
+    const { clock } = this;
+    const { storeTimeout } = this.settings;
+    return new Promise((resolve, reject) => {
+      const timer = new CallbackTimer(() => {
+        const message = `The store has not answered within ${formatDuration(storeTimeout)}.`;
+        reject(new TimeoutExceededError(message, undefined, 'read', storeTimeout));
+      });
+      clock.arm(timer, clock.now() + storeTimeout);
+      answer.then(
+        (value) => {
+          clock.disarm(timer);
+          resolve(value);
+        },
+        (error: unknown) => {
+          clock.disarm(timer);
+          // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- stores reject with what they like
+          reject(error);
+        },
+      );
+    });
   }
 
   private keyOf(args: readonly unknown[]): string {

@@ -298,4 +298,101 @@ describe('cache levels of a fallback chain', () => {
     expect(await other).toBe('kept');
     expect([call.fallbackLevel, healthy.fallbackLevel]).toEqual([undefined, 'distributed_cache']);
   });
+
+  it.each(['local', 'distributed'])(
+    'FB-06 a key that throws costs a %s cache, and no call',
+    async (where) => {
+      const store = where === 'local' ? undefined : new Map<string, unknown>();
+      const key = ({ id }: { id: string }) => id;
+      const clock = new ManualClock();
+      const chain = new FallbackChain('rates', {}, { clock })
+        .cache(where === 'local' ? FallbackLevel.LOCAL_CACHE : FallbackLevel.DISTRIBUTED_CACHE, {
+          key,
+          store,
+        })
+        .register(FallbackLevel.DEFAULT, () => 'default');
+      const pipeline = new Pipeline('rates', [chain], clock);
+      const args = [undefined];
+
+      expect(await pipeline.execute(() => 'fresh', { args })).toBe('fresh');
+      expect(chain.stats().levels).toMatchObject({ primary: { answered: 1, failed: 0 } });
+      expect(await pipeline.execute(() => Promise.reject(down), { args })).toBe('default');
+      chain.register(FallbackLevel.PRIMARY, () => 'alone');
+      expect(await chain.execute(undefined)).toMatchObject({ value: 'alone' });
+
+      const { levels } = chain.stats();
+      expect(levels.primary).toMatchObject({ answered: 1, failed: 0 });
+      const cache = where === 'local' ? levels.local_cache : levels.distributed_cache;
+      expect(cache?.lastError).toContain('TypeError');
+    },
+  );
+
+  it('FB-06 a store that hangs is waited for as long as `storeTimeout`, and passed over', async () => {
+    const clock = new ManualClock();
+    const never = new Promise<never>(() => {});
+    const store = { get: () => never, set: () => never };
+    const chain = new FallbackChain('rates', {}, { clock })
+      .cache(FallbackLevel.DISTRIBUTED_CACHE, { store, storeTimeout: '200ms' })
+      .register(FallbackLevel.DEFAULT, () => 'default');
+    const pipeline = new Pipeline('rates', [chain], clock);
+
+    expect(await pipeline.execute(() => 'fresh')).toBe('fresh');
+    await clock.advance(200);
+    const ofTheWrite = chain.stats().levels.distributed_cache?.lastError;
+    chain.reset();
+    let answer: unknown;
+    void pipeline.execute(() => Promise.reject(down)).then((value) => (answer = value));
+    await clock.advance(199);
+    const before = answer;
+    await clock.advance(1);
+
+    expect([before, answer]).toEqual([undefined, 'default']);
+    expect(ofTheWrite).toContain('The store has not answered within 200 ms.');
+    expect(chain.stats().levels.distributed_cache).toMatchObject({
+      failed: 1,
+      meanMs: 200,
+      lastError: expect.stringContaining('The store has not answered within 200 ms.'),
+    });
+    expect(clock.pending).toBe(0);
+  });
+
+  it('FB-06 a store has a second, unless told otherwise', async () => {
+    const clock = new ManualClock();
+    const get = () => new Promise((resolve) => clock.delay(2_000, () => resolve(undefined)));
+    const chain = new FallbackChain('rates', {}, { clock })
+      .cache(FallbackLevel.DISTRIBUTED_CACHE, { store: { get, set: () => undefined } })
+      .register(FallbackLevel.DEFAULT, () => 'default');
+    const answer = chain.execute();
+    await clock.advance(1_000);
+
+    expect((await answer).value).toBe('default');
+  });
+
+  it.each([-3_600_000, 3_600_000])(
+    'FB-06 CB-12 the wall clock stepping by %d ms changes nothing for answers in memory',
+    async (stepMs) => {
+      const { clock, chain, fail } = setUp({ ttl: '1m', staleTtl: 0 });
+      await chain.execute('EUR');
+      fail();
+      clock.setWallTime(clock.wallTime() + stepMs);
+
+      expect((await chain.execute('EUR')).value).toBe('fresh EUR');
+      await clock.advance(60_001);
+      await expect(chain.execute('EUR')).rejects.toThrow(FallbackExhaustedError);
+    },
+  );
+
+  it('FB-06 a cache answers for the errors that its `on` means, and fills whatever they are', async () => {
+    const clock = new ManualClock();
+    const chain = new FallbackChain('rates', {
+      levels: [{ level: FallbackLevel.LOCAL_CACHE }],
+      on: RangeError,
+    });
+    const pipeline = new Pipeline('rates', [chain], clock);
+    await pipeline.execute(() => 'fresh');
+
+    await expect(pipeline.execute(() => Promise.reject(down))).rejects.toBe(down);
+    expect(await pipeline.execute(() => Promise.reject(new RangeError()))).toBe('fresh');
+    expect(chain.stats().levels.local_cache).toMatchObject({ answered: 1, failed: 0 });
+  });
 });
