@@ -8,7 +8,7 @@ import { classRequestsOf, type MethodRecord, type PolicyRequest } from '../decor
 import { requestsOf, type ResilientOptions } from '../decorators/resilient.options.js';
 import { orderProblems, type PipelinePolicy, type PipelineSlot } from '../pipeline/index.js';
 import { hashesArguments } from '../policies/fallback/fallback.options.js';
-import { FallbackChain, type FallbackOptions } from '../policies/fallback/index.js';
+import { FallbackChain, FallbackLevel, type FallbackOptions } from '../policies/fallback/index.js';
 import type { HedgePolicy } from '../policies/hedge/index.js';
 import { RateLimitPolicy } from '../policies/rate-limit/index.js';
 import { RetryPolicy } from '../policies/retry/index.js';
@@ -135,7 +135,12 @@ export function declarePlan(
         ? registry.problemsOf(kind, undefined, options === undefined ? {} : options, where)
         : registry.declare(kind, name, options, where)),
     );
-    if (kind === 'fallback') problems.push(...fallbackMethodProblems(options, type, plan, where));
+    if (kind === 'fallback') {
+      problems.push(
+        ...fallbackMethodProblems(options, type, plan, where),
+        ...primaryProblems(options, where),
+      );
+    }
   }
   problems.push(...ambiguousFallbacks(plan));
   return problems;
@@ -297,6 +302,15 @@ function fallbackMethodProblems(
       { where, option: 'use', message: `${type.name} has no method "${name}" to fall back to.${hint}` },
     ];
   });
+}
+
+/** A method is its own primary. A chain that is only named may have another, for those who execute it by itself. */
+function primaryProblems(options: FallbackOptions | undefined, where: string): OptionProblem[] {
+  const levels: unknown = propertyOf(options, 'levels');
+  if (!Array.isArray(levels) || !levels.some((step) => propertyOf(step, 'level') === FallbackLevel.PRIMARY))
+    return [];
+  const message = `Level "${FallbackLevel.PRIMARY}" is the method itself, and its "use" would never run: leave it out, or make it a "${FallbackLevel.REPLICA}".`;
+  return [{ where, option: 'levels', message }];
 }
 
 /** What of a request its answer depends on, its user perhaps, nobody can guess. */

@@ -308,6 +308,20 @@ describe('PL-07 options that cannot be', () => {
       'ResilienceModule.forRoot rateLimiters.api: "limit" must be an integer of at least 1, got 0.',
     ],
     [
+      'a primary of a method that is its own',
+      () => {
+        class Service {
+          @Fallback({ levels: [{ level: FallbackLevel.PRIMARY, use: () => 'never' }] })
+          async run(): Promise<string> {
+            return 'fine';
+          }
+        }
+        return Service;
+      },
+      undefined,
+      '@Fallback on Service.run: Level "primary" is the method itself, and its "use" would never run: leave it out, or make it a "replica".',
+    ],
+    [
       'defaults that cannot be',
       () => class Service {},
       { defaults: loosely({ retries: {} }) },
