@@ -175,8 +175,13 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   }
 
   enter(call: Call, now: number): Taken | PermitWait<Taken> {
-    const { key } = this.settings;
-    return this.enterAs(key === undefined ? ALL : (call.options.key ?? key(call) ?? ALL), call, now);
+    const { key, by } = this.settings;
+    const isKeyed = (key ?? by) !== undefined;
+    return this.enterAs(isKeyed ? this.keyOf(call) : ALL, call, now);
+  }
+
+  private keyOf(call: Call): string {
+    return call.options.key ?? this.settings.key?.(call) ?? ALL;
   }
 
   private enterAs(key: string, call: Call, now: number): Taken | PermitWait<Taken> {
@@ -287,7 +292,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     return {
       policy: this,
       needsTime: this.needsTime,
-      enter: (call, now) => this.enterAs(call.options.key ?? this.settings.key?.(call) ?? ALL, call, now),
+      enter: (call, now) => this.enterAs(this.keyOf(call), call, now),
       cancel: (taken) => this.cancel(taken),
       settle: () => this.settle(),
     };
