@@ -164,34 +164,9 @@ export class FallbackChain implements Policy, Driver {
    * @throws {@link FallbackExhaustedError} with the error of each level, where all failed; the error itself where no other
    * level was meant for it.
    */
-  async execute<T = unknown>(...args: unknown[]): Promise<FallbackAnswer<T>> {
+  execute<T = unknown>(...args: unknown[]): Promise<FallbackAnswer<T>> {
     this.totalCalls++;
-    const call = new Call(noMethod, undefined, args);
-    const errors: unknown[] = [];
-    let isAnswerable = false;
-    for (const level of this.ordered) {
-      const failing = errors.length > 0;
-      if (level.cache !== undefined) {
-        if (failing && !isMeant(level.cacheOn, errors[0], call)) continue;
-        isAnswerable ||= failing;
-        const kept = await this.tryCache(level, level.cache, args, failing);
-        if (kept !== undefined) return this.answer<T>(kept.value as T, level.level);
-        continue;
-      }
-      const handler = failing ? pick(level, errors[0], call) : level.candidates[0]?.handler;
-      if (handler === undefined) continue;
-      isAnswerable ||= failing;
-      const given = failing ? withError(handler, undefined, args, undefined, errors.at(-1)) : args;
-      const attempt = await this.tryLevel(level, () => handler(...given));
-      if (attempt.ok) {
-        this.fillCaches(level.level, args, attempt.value);
-        return this.answer<T>(attempt.value as T, level.level);
-      }
-      errors.push(attempt.value);
-    }
-    if (errors.length > 0 && !isAnswerable) throw errors[0];
-    this.exhaustedCalls++;
-    throw this.exhausted(errors);
+    return this.climb(new Call(noMethod, undefined, args), []) as Promise<FallbackAnswer<T>>;
   }
 
   /** As a policy: the rest of the pipeline is the primary. A caller's abort is not answered for. */
@@ -209,7 +184,7 @@ export class FallbackChain implements Policy, Driver {
       primary.lastError = error;
       // Nobody listens to the answer of a call that is over.
       if (call.emitted || call.abortKind !== undefined) throw error;
-      return this.answerFor(error, call, primary);
+      return (await this.climb(call, [error], primary)).value;
     }
     primary.answered++;
     primary.totalMs += this.clock.now() - startedAt;
@@ -217,33 +192,36 @@ export class FallbackChain implements Policy, Driver {
     return value;
   }
 
-  private async answerFor(first: unknown, call: Call, primary: Level): Promise<unknown> {
-    const errors = [first];
+  /** Asks level after level, but not the one that stands for the method where that has failed already. */
+  private async climb(call: Call, errors: unknown[], method?: Level): Promise<FallbackAnswer> {
+    let missed = false;
     for (const level of this.ordered) {
-      if (level === primary) continue;
+      if (level === method) continue;
+      const failing = errors.length > 0;
       if (level.cache !== undefined) {
-        if (!isMeant(level.cacheOn, first, call)) continue;
-        const kept = await this.tryCache(level, level.cache, call.args, true);
+        if (failing && !isMeant(level.cacheOn, errors[0], call)) continue;
+        const kept = await this.tryCache(level, level.cache, call.args, failing);
         if (call.abortKind !== undefined) throw call.abortReason;
-        if (kept === undefined) continue;
-        call.root.fallbackLevel = level.level;
-        return this.answer(kept.value, level.level).value;
+        if (kept !== undefined) return this.answer(call, kept.value, level.level);
+        missed ||= failing;
+        continue;
       }
-      const handler = pick(level, first, call);
+      const handler = failing ? pick(level, errors[0], call) : level.candidates[0]?.handler;
       if (handler === undefined) continue;
-      const given = withError(handler, call.self, call.args, call.invoke.arity, errors.at(-1));
-      const attempt = await this.tryLevel(level, () => call.runInside(() => handler.apply(call.self, given)));
+      const given = failing ? withError(handler, call, errors.at(-1)) : call.args;
+      const attempt = await this.tryLevel(level, () =>
+        call.runInside(() => handler.apply(call.self, [...given])),
+      );
       if (attempt.ok) {
-        call.root.fallbackLevel = level.level;
         this.fillCaches(level.level, call.args, attempt.value);
-        return this.answer(attempt.value, level.level).value;
+        return this.answer(call, attempt.value, level.level);
       }
       if (call.emitted) throw attempt.value;
       if (call.abortKind !== undefined) throw call.abortReason;
       errors.push(attempt.value);
     }
-    // Nobody was responsible for this error: it stays what it is.
-    if (errors.length === 1) throw first;
+    // Nobody was responsible for this error: it stays what it is. Around a method a miss changes nothing about that.
+    if (errors.length === 1 && (method !== undefined || !missed)) throw errors[0];
     this.exhaustedCalls++;
     throw this.exhausted(errors);
   }
@@ -339,9 +317,10 @@ export class FallbackChain implements Policy, Driver {
     return { ok, value };
   }
 
-  private answer<T>(value: T, level: FallbackLevel): FallbackAnswer<T> {
+  private answer(call: Call, value: unknown, level: FallbackLevel): FallbackAnswer {
     const degraded = level !== FallbackLevel.PRIMARY;
     if (degraded) {
+      call.root.fallbackLevel = level;
       this.degradedCalls++;
       announce(this.environment, this, 'degraded', () => ({ level }));
     }

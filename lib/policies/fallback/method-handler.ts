@@ -1,3 +1,4 @@
+import type { Call } from '../../core/call.js';
 import { propertyOf } from '../../core/property.js';
 import type { FallbackHandler } from './fallback.options.js';
 
@@ -20,21 +21,14 @@ function declaredBy(handler: FallbackHandler, self: unknown): number {
 }
 
 /**
- * What a handler is called with. The error stands behind the `arity` parameters that the method declares, where that is
- * known, however many the caller gave; those beyond are for a handler that declares no parameter in the error's place.
+ * What a handler is called with. The error stands behind the parameters that the method declares, where that is known,
+ * however many the caller gave; those beyond are for a handler that declares no parameter in the error's place.
  */
-export function withError(
-  handler: FallbackHandler,
-  self: unknown,
-  args: readonly unknown[],
-  arity: number | undefined,
-  error: unknown,
-): unknown[] {
+export function withError(handler: FallbackHandler, { self, args, invoke }: Call, error: unknown): unknown[] {
   const all = [...args];
-  if (arity !== undefined) {
-    if (all.length > arity && declaredBy(handler, self) > arity) all.length = arity;
-    while (all.length < arity) all.push(undefined);
-  }
+  const { arity = all.length } = invoke;
+  if (all.length > arity && declaredBy(handler, self) > arity) all.length = arity;
+  while (all.length < arity) all.push(undefined);
   all.push(error);
   return all;
 }
