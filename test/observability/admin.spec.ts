@@ -516,6 +516,28 @@ describe.each(platforms)('admin routes on %s', (_platform, create) => {
     expect([enabled.body.monkey.enabled, disabled.body.monkey.enabled]).toEqual([true, false]);
   });
 
+  it('CH-01 nobody opens the lock of who writes the options from here', async () => {
+    const { NODE_ENV, RESILIENCE_CHAOS } = process.env;
+    await start({ public: true }, { chaosPolicies: { drill: { error: 503 } } });
+    try {
+      Object.assign(process.env, { NODE_ENV: 'production', RESILIENCE_CHAOS: 'allow' });
+      const path = '/resilience/chaosPolicies/drill';
+
+      const { status, body } = await send('PATCH', path, { enabled: true, allowInProduction: true });
+      const { body: shown } = await send('GET', path);
+
+      expect([status, body.problems]).toEqual([
+        400,
+        [expect.objectContaining({ option: 'allowInProduction' })],
+      ]);
+      expect(shown.stats.enabled).toBe(false);
+    } finally {
+      Object.assign(process.env, { NODE_ENV });
+      if (RESILIENCE_CHAOS === undefined) delete process.env['RESILIENCE_CHAOS'];
+      else process.env['RESILIENCE_CHAOS'] = RESILIENCE_CHAOS;
+    }
+  });
+
   it('OP-03 readOnly refuses every change', async () => {
     const { log } = await start({ public: true, readOnly: true });
 

@@ -34,7 +34,10 @@ export interface ChaosOptions {
   readonly every?: number;
   /** How long the fault lasts from the moment that it is enabled. Default: until it is stopped. */
   readonly duration?: Duration;
-  /** Says that it may run with `NODE_ENV=production`, if `RESILIENCE_CHAOS=allow` says so too. Default false. */
+  /**
+   * Says that it may run with `NODE_ENV=production`, if `RESILIENCE_CHAOS=allow` says so too. Only where the policy is made:
+   * no update can raise it. Default false.
+   */
   readonly allowInProduction?: boolean;
 }
 
@@ -196,6 +199,18 @@ export function chaosSettings(
     every: resolved.every,
     durationMs: duration,
   };
+}
+
+/**
+ * One of the two that must allow chaos in production is who writes the options: nobody who can only change them.
+ *
+ * @throws {@link InvalidOptionsError}
+ */
+export function refuseLaterPermission({ allowInProduction }: ChaosOptions, where: string): void {
+  if (allowInProduction !== true) return;
+  const option = 'allowInProduction';
+  const message = `"${option}" is said where the policy is made, and cannot be given to it while it runs.`;
+  refuseProblems([{ where, option, message }]);
 }
 
 function faultOf({ fault, error, result, latency }: ChaosOptions): ChaosFault | undefined {

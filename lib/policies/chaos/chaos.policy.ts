@@ -12,7 +12,12 @@ import { formatDuration } from '../../core/duration.js';
 import { announce, clockOf, randomOf } from '../../core/environment.js';
 import { execute } from '../../core/execute.js';
 import type { Driver, Policy } from '../../core/policy.js';
-import { chaosSettings, type ChaosOptions, type ChaosSettings } from './chaos.options.js';
+import {
+  chaosSettings,
+  refuseLaterPermission,
+  type ChaosOptions,
+  type ChaosSettings,
+} from './chaos.options.js';
 import { errorOf, type ChaosFault } from './fault.js';
 import { drawLatency, formatLatency } from './latency.js';
 import type { ChaosEnvironment } from './permission.js';
@@ -62,6 +67,8 @@ export class ChaosPolicy implements Policy, Driver {
   private totalInjected = 0;
   private totalReleased = 0;
   private readonly waits = new Set<InjectedWait>();
+  /** Said where it was made: whoever changes it later is perhaps not who writes the options. */
+  private readonly allowedInProduction: boolean;
 
   /** @throws {@link InvalidOptionsError} naming every option that cannot be, also that it must not run here. */
   constructor(
@@ -70,6 +77,7 @@ export class ChaosPolicy implements Policy, Driver {
     private readonly environment?: ChaosEnvironment,
   ) {
     this.settings = chaosSettings(options, `chaos "${name}"`, environment);
+    this.allowedInProduction = options.allowInProduction === true;
     this.clock = clockOf(environment);
     this.random = randomOf(environment);
     this.enabledAt = this.clock.now();
@@ -109,14 +117,16 @@ export class ChaosPolicy implements Policy, Driver {
 
   /**
    * Changes options while it runs. What is disabled thereby lets go of the calls that it keeps; what is enabled, or given
-   * another duration, begins anew.
+   * another duration, begins anew. `allowInProduction` is what it was made with, and cannot be given later.
    *
    * @throws {@link InvalidOptionsError}; the old options then stay in force.
    */
   update(options: ChaosOptions): void {
+    const where = `chaos "${this.name}"`;
+    if (!this.allowedInProduction) refuseLaterPermission(options, where);
     const before = this.settings;
     const merged = { ...this.options, ...options };
-    this.settings = chaosSettings(merged, `chaos "${this.name}"`, this.environment);
+    this.settings = chaosSettings(merged, where, this.environment);
     this.options = merged;
     if (this.settings.enabled && (!before.enabled || options.duration !== undefined)) {
       this.enabledAt = this.clock.now();

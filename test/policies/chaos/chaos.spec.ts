@@ -91,6 +91,24 @@ describe('ChaosPolicy', () => {
     expect(chaos.stats().enabled).toBe(missing.length === 0);
   });
 
+  it('CH-01 who changes the options cannot give the permission of who wrote them', () => {
+    const processEnv = { NODE_ENV: 'production', RESILIENCE_CHAOS: 'allow' };
+    const { chaos } = setUp({ error: 503 }, processEnv);
+    const allowed = setUp({ error: 503, allowInProduction: true }, processEnv).chaos;
+
+    const together = problemsOf(() => chaos.update({ enabled: true, allowInProduction: true }));
+    const before = problemsOf(() => chaos.update({ allowInProduction: true }));
+    const after = problemsOf(() => chaos.update({ enabled: true }));
+    allowed.update({ allowInProduction: false });
+    allowed.update({ enabled: true, allowInProduction: true });
+
+    const refusal =
+      '"allowInProduction" is said where the policy is made, and cannot be given to it while it runs.';
+    expect([together, before]).toEqual([[refusal], [refusal]]);
+    expect(after).toHaveLength(1);
+    expect([chaos.stats().enabled, allowed.stats().enabled]).toEqual([false, true]);
+  });
+
   it('CH-01 a rate holds within three standard deviations over 100,000 calls', async () => {
     for (const ratePercent of [0.5, 7, 50, 93]) {
       const { chaos, method } = setUp({ enabled: true, result: 'wrong', ratePercent });
