@@ -91,6 +91,30 @@ export function recordOf(method: unknown): MethodRecord | undefined {
   return typeof method === 'function' ? registry.byInterceptor.get(method) : undefined;
 }
 
+const wrapped = new WeakMap<object, MethodRecord | 'none'>();
+
+/**
+ * The record behind a handler of a class: also where another decorator, above ours, has put a function of its own in the
+ * place of the method.
+ */
+export function recordOfHandler(prototype: object, handler: object): MethodRecord | undefined {
+  const own = recordOf(handler);
+  if (own !== undefined) return own;
+  let found = wrapped.get(handler);
+  if (found === undefined) wrapped.set(handler, (found = recordBehind(prototype, handler) ?? 'none'));
+  return found === 'none' ? undefined : found;
+}
+
+function recordBehind(prototype: object, handler: object): MethodRecord | undefined {
+  for (const link of chainOf(prototype)) {
+    const record = registry.byOwner
+      .get(link)
+      ?.findLast(({ key }) => Object.getOwnPropertyDescriptor(link, key)?.value === handler);
+    if (record !== undefined) return record;
+  }
+  return undefined;
+}
+
 /** The decorated methods that instances of a class have, its own and inherited, overridden ones included. */
 export function recordsOf(prototype: object | null): MethodRecord[] {
   const records: MethodRecord[] = [];

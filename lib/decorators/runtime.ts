@@ -27,6 +27,8 @@ export interface ClassBinding {
 
 /** What decorators need of the application that they run in; `lib/module` provides it. */
 export interface Runtime {
+  /** Whether its application has been initialised; one whose start has failed never is. */
+  readonly isInitialised: boolean;
   /** The binding of a class's instances. */
   bind(type: Type): ClassBinding;
   /** The error for the transport of a context: HTTP, RPC, WebSockets or GraphQL. Others pass unchanged. */

@@ -2,6 +2,9 @@ import type { Type } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 import { recordsOf } from '../decorators/method-record.js';
 
+/** A module as Nest's container has it. */
+export type ModuleEntry = ModulesContainer extends Map<string, infer Entry> ? Entry : never;
+
 /** A provider, controller or enhancer of an application. */
 export interface ScannedProvider {
   /** The name of the module that has it. */
@@ -32,27 +35,30 @@ interface WrapperLike {
 
 /** Everything that Nest's injector makes or holds for an application. */
 export function* scanProviders(modules: ModulesContainer): Generator<ScannedProvider> {
-  for (const module of modules.values()) {
-    const collections = [module.providers, module.controllers, module.injectables];
-    for (const collection of collections) {
-      for (const entry of collection.values()) {
-        const wrapper = entry as unknown as WrapperLike;
-        // An alias is a factory to Nest; what it stands for is scanned under its own token.
-        if (wrapper.isAlias === true) continue;
-        const isFactory = Array.isArray(wrapper.inject) && typeof wrapper.metatype === 'function';
-        yield {
-          module: module.name,
-          metatype: isFactory ? undefined : wrapper.metatype,
-          isSingle: !wrapper.isTransient && wrapper.isDependencyTreeStatic(),
-          instance: wrapper.instance,
-          ...(isFactory && {
-            replaceFactory: (wrap) => {
-              wrapper.metatype = wrap(wrapper.metatype as AnyFunction);
-            },
-            made: wrapper.settlementSignal?.asPromise().then(() => wrapper.instance),
-          }),
-        };
-      }
+  for (const module of modules.values()) yield* scanModule(module);
+}
+
+/** What one module has. */
+export function* scanModule(module: ModuleEntry): Generator<ScannedProvider> {
+  const collections = [module.providers, module.controllers, module.injectables];
+  for (const collection of collections) {
+    for (const entry of collection.values()) {
+      const wrapper = entry as unknown as WrapperLike;
+      // An alias is a factory to Nest; what it stands for is scanned under its own token.
+      if (wrapper.isAlias === true) continue;
+      const isFactory = Array.isArray(wrapper.inject) && typeof wrapper.metatype === 'function';
+      yield {
+        module: module.name,
+        metatype: isFactory ? undefined : wrapper.metatype,
+        isSingle: !wrapper.isTransient && wrapper.isDependencyTreeStatic(),
+        instance: wrapper.instance,
+        ...(isFactory && {
+          replaceFactory: (wrap) => {
+            wrapper.metatype = wrap(wrapper.metatype as AnyFunction);
+          },
+          made: wrapper.settlementSignal?.asPromise().then(() => wrapper.instance),
+        }),
+      };
     }
   }
 }

@@ -1,6 +1,12 @@
 import type { ModulesContainer } from '@nestjs/core';
 import { RUNTIME_KEY, bindingOf, setBinding, type Runtime } from '../decorators/runtime.js';
-import { isDecoratedInstance, scanProviders, type ScannedProvider } from './class-scan.js';
+import {
+  isDecoratedInstance,
+  scanModule,
+  scanProviders,
+  type ModuleEntry,
+  type ScannedProvider,
+} from './class-scan.js';
 
 /**
  * Ties instances to the runtime that Nest's injector does not make itself: those of `useValue`, and what factories
@@ -9,6 +15,8 @@ import { isDecoratedInstance, scanProviders, type ScannedProvider } from './clas
 export class InstanceBinder {
   private readonly bound = new Set<WeakRef<object>>();
   private readonly refused: string[] = [];
+  private readonly bindingFactories = new WeakSet<object>();
+  private unwatch: (() => void) | undefined;
 
   constructor(private readonly runtime: Runtime) {}
 
@@ -16,7 +24,7 @@ export class InstanceBinder {
   bindAll(modules: ModulesContainer): void {
     for (const provider of scanProviders(modules)) {
       this.bindProvider(provider);
-      provider.replaceFactory?.((factory) => this.bindingFactory(factory));
+      this.bindProducts(provider);
       // Began before we could replace it: whoever waits for it needs more turns than this.
       void provider.made?.then((instance) => this.note(this.bind(instance)));
     }
@@ -27,12 +35,37 @@ export class InstanceBinder {
     for (const provider of scanProviders(modules)) this.bindProvider(provider);
   }
 
+  /**
+   * Binds what the modules bring that are loaded from now on. Nest tells nobody of a lazy module; its providers come one by
+   * one, and before any of them is made.
+   *
+   * @param onModule - Runs as a module arrives, before Nest looks at its providers.
+   */
+  watch(modules: ModulesContainer, onModule: () => void): void {
+    const { set } = modules;
+    modules.set = (token, module) => {
+      onModule();
+      this.watchModule(module);
+      return set.call(modules, token, module);
+    };
+    this.unwatch = () => {
+      modules.set = set;
+    };
+  }
+
   /** Objects that belong to another application, which no second one may take. */
   get problems(): readonly string[] {
+    for (const reference of this.bound) {
+      const instance = reference.deref();
+      // Another application that started meanwhile could not know that this one would come so far.
+      if (instance !== undefined && bindingOf(instance)?.runtime !== this.runtime)
+        this.refused.push(sharedProblem(instance));
+    }
     return this.refused;
   }
 
   release(): void {
+    this.unwatch?.();
     for (const reference of this.bound) {
       const instance = reference.deref();
       if (instance !== undefined) delete (instance as { [RUNTIME_KEY]?: unknown })[RUNTIME_KEY];
@@ -45,6 +78,25 @@ export class InstanceBinder {
     if (typeof metatype !== 'function') this.note(this.bind(instance));
   }
 
+  private watchModule(module: ModuleEntry): void {
+    const { addProvider } = module;
+    module.addProvider = ((...args: Parameters<typeof addProvider>) => {
+      const token: unknown = addProvider.apply(module, args);
+      for (const provider of scanModule(module)) {
+        const problem = typeof provider.metatype === 'function' ? undefined : this.bind(provider.instance);
+        if (problem !== undefined) throw new Error(problem);
+        this.bindProducts(provider);
+      }
+      return token;
+    }) as typeof addProvider;
+  }
+
+  private bindProducts(provider: ScannedProvider): void {
+    provider.replaceFactory?.((factory) =>
+      this.bindingFactories.has(factory) ? factory : this.bindingFactory(factory),
+    );
+  }
+
   private note(problem: string | undefined): void {
     if (problem !== undefined) this.refused.push(problem);
   }
@@ -54,12 +106,10 @@ export class InstanceBinder {
     if (!isDecoratedInstance(instance)) return undefined;
     const binding = bindingOf(instance);
     if (binding?.runtime === this.runtime) return undefined;
-    const name = instance.constructor.name;
-    if (binding !== undefined) {
-      return `An instance of ${name} is shared with another application; its policies can belong to one only. Provide a new instance in each.`;
-    }
+    // The start of the other one has failed, or has yet to come so far: then it will miss what it had bound.
+    if (binding?.runtime.isInitialised === true) return sharedProblem(instance);
     if (!Object.isExtensible(instance)) {
-      return `An instance of ${name} is frozen, so it cannot be tied to the application's policies.`;
+      return `An instance of ${instance.constructor.name} is frozen, so it cannot be tied to the application's policies.`;
     }
     setBinding(instance, this.runtime);
     this.bound.add(new WeakRef(instance));
@@ -72,9 +122,15 @@ export class InstanceBinder {
       if (problem !== undefined) throw new Error(problem);
       return made;
     };
-    return (...args) => {
+    const binding = (...args: unknown[]) => {
       const made = factory(...args);
       return made instanceof Promise ? made.then(bind) : bind(made);
     };
+    this.bindingFactories.add(binding);
+    return binding;
   }
+}
+
+function sharedProblem(instance: object): string {
+  return `An instance of ${instance.constructor.name} is shared with another application; its policies can belong to one only. Provide a new instance in each.`;
 }

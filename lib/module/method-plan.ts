@@ -5,6 +5,7 @@ import { describeValue } from '../core/option-form.js';
 import { propertyOf } from '../core/property.js';
 import { suggest } from '../core/suggest.js';
 import { classRequestsOf, type MethodRecord, type PolicyRequest } from '../decorators/method-record.js';
+import { RateLimitGuard } from '../decorators/rate-limit.guard.js';
 import { requestsOf, type ResilientOptions } from '../decorators/resilient.options.js';
 import { orderProblems, type PipelinePolicy, type PipelineSlot } from '../pipeline/index.js';
 import { hashesArguments } from '../policies/fallback/fallback.options.js';
@@ -37,6 +38,9 @@ export interface MethodPlan {
   readonly mistakes: readonly OptionProblem[];
 }
 
+/** Where Nest keeps the guards of a handler. */
+const GUARDS_METADATA = '__guards__';
+
 /** By what Nest knows a handler: HTTP, GraphQL (resolvers of types and of fields), WebSockets, microservices. */
 const HANDLER_METADATA = [
   'path',
@@ -68,12 +72,20 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
     requests: [...byKind.values()].flat().filter(isEnabled),
     order,
     returns: returns ?? 'promise',
-    isHandler: isHandler(record.interceptor),
+    isHandler: isHandler(record.interceptor) || isWrappedHandler(type, record),
     seesContext: false,
     mistakes: layers.flatMap(({ mistakes }) =>
       mistakes.map((mistake) => ({ ...mistake, where: `${mistake.where} on ${name}` })),
     ),
   };
+}
+
+/** A handler that another decorator has put in the method's place, with our guard in front of it. */
+function isWrappedHandler(type: Type, record: MethodRecord): boolean {
+  const current = (type.prototype as Record<string | symbol, unknown>)[record.key];
+  if (typeof current !== 'function' || !isHandler(current)) return false;
+  const guards: unknown = Reflect.getMetadata(GUARDS_METADATA, current);
+  return Array.isArray(guards) && guards.includes(RateLimitGuard);
 }
 
 /** Whether requests come to a method. */

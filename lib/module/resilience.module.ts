@@ -42,14 +42,14 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<ResilienceModu
 })
   .setClassMethodName('forRoot')
   .setFactoryMethodName('createResilienceOptions')
-  .setExtras({ isGlobal: true }, (definition, { isGlobal }) => ({ ...definition, global: isGlobal }))
+  .setExtras({}, (definition) => ({ ...definition, global: true }))
   .build();
 
 /** Options of `ResilienceModule.forRootAsync()`. @publicApi */
 export type ResilienceModuleAsyncOptions = ConfigurableModuleAsyncOptions<
   ResilienceModuleOptions,
   'createResilienceOptions'
-> & { readonly isGlobal?: boolean };
+>;
 
 /** A class that makes the module's options, for `useClass` and `useExisting`. @publicApi */
 export interface ResilienceOptionsFactory {
@@ -79,7 +79,7 @@ export class ResilienceModule
   }
 
   /** With options that are known now. All are optional. */
-  static override forRoot(options: ResilienceModuleOptions & { isGlobal?: boolean } = {}): DynamicModule {
+  static override forRoot(options: ResilienceModuleOptions = {}): DynamicModule {
     return complete(super.forRoot(options), () => [...namesIn(options), ...injectedPolicies()]);
   }
 
@@ -112,6 +112,8 @@ export class ResilienceModule
     const [problem] = this.binder.problems;
     if (problem !== undefined) throw new Error(problem);
     this.runtime.checkMade();
+    this.runtime.isInitialised = true;
+    this.binder.watch(this.modules, () => provideAsked(this.modules));
     const logger = new Logger(ResilienceModule.name);
     for (const warning of this.runtime.warnings) logger.warn(warning);
   }
@@ -201,6 +203,17 @@ function complete(definition: DynamicModule, names: () => readonly PolicyName[])
       ];
     },
   };
+}
+
+/** What files that were loaded after the start ask for with `@InjectX`. */
+function provideAsked(modules: ModulesContainer): void {
+  const module = [...modules.values()].find(({ metatype }) => metatype === ResilienceModule);
+  for (const provider of module === undefined ? [] : providersOf(injectedPolicies())) {
+    const token = tokenOf(provider);
+    if (module?.providers.has(token) !== false) continue;
+    module.addProvider(provider);
+    module.exports.add(token);
+  }
 }
 
 function tokenOf(provider: Provider): symbol {

@@ -8,7 +8,7 @@ import { InvalidOptionsError, RateLimitExceededError, type ResilienceError } fro
 import { EventHub } from '../core/events.js';
 import { runCall } from '../core/execute.js';
 import { refuseProblems } from '../core/option-table.js';
-import { recordOf, recordsOf, type MethodRecord } from '../decorators/method-record.js';
+import { recordOfHandler, recordsOf, type MethodRecord } from '../decorators/method-record.js';
 import type { ResilientOptions } from '../decorators/resilient.options.js';
 import type { ClassBinding, MethodRun, Runtime } from '../decorators/runtime.js';
 import type { Pipeline } from '../pipeline/index.js';
@@ -72,6 +72,8 @@ export class ResilienceRuntime implements Runtime {
   readonly context: RequestContext | undefined;
   /** The instances that share state. */
   readonly fleet: SharedFleet | undefined;
+  /** Whether the application's start has come so far that no other one can be meant by what is bound to this. */
+  isInitialised = false;
   /** How long calls take, where the options ask for it. */
   readonly durations: CallDurations | undefined;
   private readonly bindings = new Map<Type, Binding>();
@@ -219,7 +221,7 @@ export class ResilienceRuntime implements Runtime {
   }
 
   limitRequest(context: ExecutionContext): Promise<void> | undefined {
-    const record = recordOf(context.getHandler());
+    const record = recordIn(context);
     if (record === undefined) return undefined;
     const { requestLimits } = this.compiled(this.bind(context.getClass()), record);
     if (requestLimits.length === 0 || this.limited.has(context)) return undefined;
@@ -232,7 +234,7 @@ export class ResilienceRuntime implements Runtime {
   }
 
   writeHeaders(context: ExecutionContext): void {
-    const record = recordOf(context.getHandler());
+    const record = recordIn(context);
     if (record === undefined) return;
     this.writeLimits(this.compiled(this.bind(context.getClass()), record).limits, context);
   }
@@ -325,7 +327,9 @@ export class ResilienceRuntime implements Runtime {
   private compileAll(type: Type): void {
     const prototype = type.prototype as Record<string | symbol, unknown>;
     for (const record of recordsOf(prototype)) {
-      if (prototype[record.key] === record.interceptor) this.compiled(this.bind(type), record);
+      // What another decorator has put in the method's place calls it.
+      const own = (record.owner as Record<string | symbol, unknown>)[record.key];
+      if (prototype[record.key] === own) this.compiled(this.bind(type), record);
     }
   }
 
@@ -339,6 +343,10 @@ export class ResilienceRuntime implements Runtime {
     const deadline = this.context?.deadline;
     return deadline === undefined ? undefined : { deadline: deadline - this.clock.now() };
   }
+}
+
+function recordIn(context: ExecutionContext): MethodRecord | undefined {
+  return recordOfHandler(context.getClass().prototype as object, context.getHandler());
 }
 
 /** The record of a method as instances of the class have it. */

@@ -1,5 +1,5 @@
 import { Inject, Injectable, type Type } from '@nestjs/common';
-import { Observable } from 'rxjs';
+import type { Observable } from 'rxjs';
 import type { PipelineDurations } from '../core/call-durations.js';
 import type { EventKind, EventSelection, PolicyEvent, PolicyEventListener } from '../core/events.js';
 import type { ResilientOptions } from '../decorators/resilient.options.js';
@@ -31,6 +31,7 @@ import type {
 } from '../policies/retry/index.js';
 import type { TimeoutOptions, TimeoutPolicy, TimeoutStats } from '../policies/timeout/index.js';
 import type { EventType, PolicyEventOf } from './events/event-catalogue.js';
+import { GuardedObservable } from './events/guarded-observable.js';
 import {
   NAMED_KINDS,
   POLICY_KINDS,
@@ -78,14 +79,23 @@ export interface ResilienceStats {
  */
 @Injectable()
 export class ResilienceService {
-  /** What happens to all policies, in order per policy. Costs nothing without a subscriber. */
+  /**
+   * What happens to all policies, in order per policy; it completes when the application has closed. What a subscriber
+   * throws is reported once and changes nothing. Costs nothing without a subscriber.
+   */
   readonly events$: Observable<PolicyEvent>;
 
   constructor(
     @Inject(RUNTIME_TOKEN) private readonly runtime: ResilienceRuntime,
     @Inject(DrainingService) private readonly draining: DrainingService,
   ) {
-    this.events$ = new Observable((subscriber) => runtime.events.listen((event) => subscriber.next(event)));
+    this.events$ = new GuardedObservable<PolicyEvent>(runtime.events.report, (subscriber) => {
+      if (draining.phase === 'closed') return subscriber.complete();
+      return runtime.events.listen((event) => {
+        subscriber.next(event);
+        if (event.kind === 'draining' && event.type === 'closed') subscriber.complete();
+      });
+    });
   }
 
   /** @throws {@link InvalidOptionsError} where the options contradict what the name already means. */

@@ -2,7 +2,14 @@ import { Global, Inject, Injectable, Module, Scope, forwardRef, type OnModuleIni
 import { ContextIdFactory, LazyModuleLoader, ModuleRef, NestFactory } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import { describe, expect, it } from '@jest/globals';
-import { CircuitBreaker, ResilienceModule, ResilienceService, Retry } from 'nestjs-breakwater';
+import {
+  CircuitBreaker,
+  InjectCircuitBreaker,
+  ResilienceModule,
+  ResilienceService,
+  Retry,
+  type CircuitBreakerPolicy,
+} from 'nestjs-breakwater';
 import { callsOf } from './counted.js';
 
 const refund = Symbol('refund');
@@ -140,6 +147,41 @@ describe('providers', () => {
     expect(callsOf(app, 'lazy-reports')).toBe(1);
     // The feature's own options, not the defaults.
     await expect(lazy.get(Reports).build()).rejects.toThrow('Circuit breaker "lazy-reports" is open');
+    await app.close();
+  });
+
+  it('PL-02 lazy modules: factories, values, and what files loaded with them ask for', async () => {
+    const app = await startWith();
+    // As in a file that is imported now.
+    class Late {
+      @CircuitBreaker('late-calls')
+      async call(): Promise<string> {
+        return 'fine';
+      }
+    }
+    @Injectable()
+    class Observer {
+      constructor(@InjectCircuitBreaker('late-calls') readonly breaker: CircuitBreakerPolicy) {}
+    }
+    @Module({
+      providers: [
+        { provide: 'value', useValue: new Late() },
+        { provide: 'factory', useFactory: () => new Late() },
+        { provide: 'promise', useFactory: async () => new Late() },
+        Observer,
+      ],
+    })
+    class LazyModule {}
+
+    const lazy = await app.get(LazyModuleLoader).load(() => LazyModule);
+    for (const token of ['value', 'factory', 'promise']) {
+      expect(await lazy.get<Late>(token).call()).toBe('fine');
+    }
+
+    expect(callsOf(app, 'late-calls')).toBe(3);
+    expect(lazy.get(Observer).breaker).toBe(app.get(ResilienceService).circuitBreaker('late-calls'));
+    lazy.get(Observer).breaker.forceOpen();
+    await expect(lazy.get<Late>('value').call()).rejects.toThrow('was forced open');
     await app.close();
   });
 

@@ -47,7 +47,58 @@ class AuthenticationGuard implements CanActivate {
   }
 }
 
+/** As decorators for tracing or transactions do: a function of its own, with the metadata of the method. */
+function Wrapped(): MethodDecorator {
+  return (_target, _key, descriptor: PropertyDescriptor) => {
+    const method = descriptor.value as (...args: unknown[]) => unknown;
+    const wrapper = function (this: unknown, ...args: unknown[]) {
+      return method.apply(this, args);
+    };
+    for (const key of Reflect.getMetadataKeys(method))
+      Reflect.defineMetadata(key, Reflect.getMetadata(key, method), wrapper);
+    descriptor.value = wrapper;
+  };
+}
+
 describe.each(platforms)('request-keyed limits on %s', (_platform, create) => {
+  it('PL-02 RL-11 handlers that another decorator has wrapped', async () => {
+    const limit = { limit: 1, window: '1m', by: () => 'all' } as const;
+    @Controller()
+    class WrappedController {
+      @Wrapped()
+      @Get('above')
+      @RateLimit('above', limit)
+      async above(): Promise<string> {
+        return 'above';
+      }
+      @Get('between')
+      @Wrapped()
+      @RateLimit('between', limit)
+      async between(): Promise<string> {
+        return 'between';
+      }
+      @Wrapped()
+      @Get('calls')
+      @RateLimit('calls', { limit: 5, window: '1m' })
+      async calls(): Promise<string> {
+        return 'calls';
+      }
+    }
+    class DerivedController extends WrappedController {}
+    Controller('derived')(DerivedController);
+    const app = await create(moduleOf({ controllers: [WrappedController, DerivedController] }));
+    const url = await listen(app);
+    for (const path of ['above', 'between']) {
+      const statuses = [];
+      for (const prefix of ['', '', 'derived/']) {
+        statuses.push((await fetch(`${url}/${prefix}${path}`)).status);
+      }
+      expect([path, ...statuses]).toEqual([path, 200, 429, 429]);
+    }
+    expect((await fetch(`${url}/calls`)).headers.get('ratelimit')).toContain('r=4');
+    await app.close();
+  });
+
   @Controller()
   class SearchController {
     attempts = 0;

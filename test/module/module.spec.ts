@@ -180,18 +180,6 @@ describe('PL-13 injection', () => {
     expect(app.get(ResilienceService).circuitBreaker('late')).toBe(late.breaker);
     await app.close();
   });
-
-  it('a module that is not global serves those who import it', async () => {
-    @Module({
-      imports: [ResilienceModule.forRoot({ ...named, isGlobal: false })],
-      providers: [Gateway, Observer],
-      exports: [Gateway],
-    })
-    class GatewayModule {}
-    const app = await compile([GatewayModule]);
-    expect(await app.get(Gateway, { strict: false }).call()).toBe('fine');
-    await app.close();
-  });
 });
 
 describe('ResilienceService', () => {
@@ -625,6 +613,60 @@ describe('PL-04 two applications in one process', () => {
     await second.get(Gateway).call();
     expect(second.get(Observer).circuitBreaker.stats().totalCalls).toBe(1);
     await second.close();
+  });
+
+  it('PL-04 what an application whose start failed had taken is free for the next one', async () => {
+    const shared = new Gateway();
+    let isDown = true;
+    @Module({
+      imports: [ResilienceModule.forRoot({ fallbacks: named.fallbacks })],
+      providers: [
+        { provide: 'gateway', useValue: shared },
+        {
+          provide: 'database',
+          useFactory: () => {
+            if (isDown) throw new Error('database is down');
+            return {};
+          },
+        },
+      ],
+    })
+    class AppModule {}
+    const start = () =>
+      NestFactory.createApplicationContext(AppModule, { logger: false, abortOnError: false });
+
+    await expect(start()).rejects.toThrow('database is down');
+    isDown = false;
+    const app = await start();
+
+    expect(await shared.call()).toBe('fine');
+    expect(app.get(ResilienceService).stats().circuitBreakers).not.toEqual({});
+    await app.close();
+  });
+
+  it('PL-04 of two that start at the same time with one object, one is refused', async () => {
+    const shared = new Gateway();
+    @Module({
+      imports: [ResilienceModule.forRoot({ fallbacks: named.fallbacks })],
+      providers: [{ provide: 'gateway', useValue: shared }],
+    })
+    class FirstModule {}
+    @Module({
+      imports: [ResilienceModule.forRoot({ fallbacks: named.fallbacks })],
+      providers: [{ provide: 'gateway', useValue: shared }],
+    })
+    class SecondModule {}
+    const starts = await Promise.allSettled(
+      [FirstModule, SecondModule].map((module) =>
+        NestFactory.createApplicationContext(module, { logger: false, abortOnError: false }),
+      ),
+    );
+
+    expect(starts.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    for (const started of starts) {
+      if (started.status === 'fulfilled') await started.value.close();
+      else expect(String(started.reason)).toContain('is shared with another application');
+    }
   });
 
   it('PL-04 an object of both is refused; once the first has let go, the second may have it', async () => {
