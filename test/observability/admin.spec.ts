@@ -10,7 +10,8 @@ import {
   type ExecutionContext,
   type INestApplication,
 } from '@nestjs/common';
-import { Reflector } from '@nestjs/core';
+import { NestFactory, Reflector } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import {
   Bulkhead,
@@ -121,6 +122,40 @@ describe('ResilienceAdminModule.register', () => {
     }
 
     expect(problems.map(({ option }) => option)).toEqual(['guard', 'readOnly', 'maxStreams']);
+  });
+});
+
+describe('admin routes behind a proxy', () => {
+  const trusting = [
+    ['Express', undefined],
+    ['Fastify', new FastifyAdapter({ trustProxy: true })],
+  ] as const;
+
+  it.each(trusting)('OP-03 know what host a proxy was asked for that %s trusts', async (_name, adapter) => {
+    const module = moduleOf({
+      imports: [ResilienceAdminModule.register({ public: true })],
+      providers: [Payments],
+    });
+    const options = { logger: false, abortOnError: false } as const;
+    const app = adapter
+      ? await NestFactory.create<INestApplication>(module, adapter, options)
+      : await NestFactory.create(module, options);
+    if (!adapter)
+      (app.getHttpAdapter().getInstance() as { set(...pair: unknown[]): void }).set('trust proxy', true);
+    const url = await listen(app);
+    const post = async (origin: string) => {
+      const headers = { origin, 'x-forwarded-host': 'ops.internal:8443' };
+      const { status } = await fetch(`${url}/resilience/timeouts/payments/reset`, {
+        method: 'POST',
+        headers,
+      });
+      return status;
+    };
+
+    const statuses = [await post('http://ops.internal:8443'), await post('http://evil.example')];
+    await app.close();
+
+    expect(statuses).toEqual([200, 403]);
   });
 });
 
@@ -554,32 +589,58 @@ describe.each(platforms)('admin routes on %s', (_platform, create) => {
     expect(log.recent()).toEqual([]);
   });
 
+  /** The status of a change with these headers, which `fetch` would set itself. */
+  function force(headers: Record<string, string>, body?: string): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const to = `${url}/resilience/circuitBreakers/payments/force-open`;
+      const sent = httpRequest(to, { method: 'POST', headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode as number);
+      });
+      sent.on('error', reject);
+      sent.end(body);
+    });
+  }
+
   it('OP-03 a browser cannot be made to send changes for another site', async () => {
     const { resilience } = await start();
-    const path = '/resilience/circuitBreakers/payments/force-open';
-    // fetch sets these headers itself.
-    const post = (headers: Record<string, string>) =>
-      new Promise<number>((resolve, reject) => {
-        const sent = httpRequest(`${url}${path}`, { method: 'POST', headers }, (response) => {
-          response.resume();
-          resolve(response.statusCode as number);
-        });
-        sent.on('error', reject);
-        sent.end();
-      });
 
     const refused = [
-      await post({ 'sec-fetch-site': 'cross-site' }),
-      await post({ 'sec-fetch-site': 'same-site', authorization: 'Basic YTpi' }),
+      await force({ 'sec-fetch-site': 'cross-site' }),
+      await force({ 'sec-fetch-site': 'same-site', authorization: 'Basic YTpi' }),
     ];
     const state = resilience.circuitBreaker('payments').state;
     const allowed = [
-      await post({ 'sec-fetch-site': 'same-origin' }),
-      await post({ 'sec-fetch-site': 'cross-site', authorization: 'Bearer x' }),
-      await post({}),
+      await force({ 'sec-fetch-site': 'same-origin', origin: 'http://behind.example' }),
+      await force({ 'sec-fetch-site': 'cross-site', authorization: 'Bearer x' }),
+      await force({}),
     ];
 
     expect([refused, state, allowed]).toEqual([[403, 403], 'closed', [200, 200, 200]]);
+  });
+
+  it('OP-03 nor over http, where it does not say what site it is but for the origin', async () => {
+    const { resilience } = await start();
+    const form = { 'content-type': 'application/x-www-form-urlencoded' };
+
+    const refused = [
+      await force({ origin: 'http://evil.example' }),
+      await force({ origin: 'http://evil.example', ...form }, 'reason=x'),
+      await force({ origin: 'http://evil.example', 'x-forwarded-host': 'evil.example' }),
+      await force({ origin: 'http://ops.internal:8080', host: 'ops.internal:3000' }),
+      await force({ origin: 'null' }),
+      await force({ origin: 'file://', host: 'ops.internal' }),
+    ];
+    const state = resilience.circuitBreaker('payments').state;
+    const allowed = [
+      await force({ origin: url }),
+      await force({ origin: 'http://ops.internal', host: 'ops.internal:80' }),
+      await force({ origin: 'http://ops.internal', host: 'OPS.internal' }),
+      await force({ origin: 'http://evil.example', authorization: 'Bearer x' }),
+    ];
+
+    expect([refused, state]).toEqual([refused.map(() => 403), 'closed']);
+    expect(allowed).toEqual(allowed.map(() => 200));
   });
 
   it('OP-03 events come as JSON, the newest of them by limit', async () => {
