@@ -35,7 +35,8 @@ export class EventHub {
   private witnesses: readonly Subscription[] = [];
   private pending: PolicyEvent[] = [];
 
-  constructor(private readonly onListenerError: (error: unknown) => void = defaultReport) {}
+  /** @param report - Told of the first failure of each listener. */
+  constructor(readonly report: (error: unknown) => void = defaultReport) {}
 
   /**
    * Adds a listener; returns what removes it.
@@ -43,7 +44,7 @@ export class EventHub {
    * @param only - The events that it wants; default all. Others stay as cheap as without it.
    */
   listen(listener: PolicyEventListener, only?: EventSelection): () => void {
-    const subscription = new Subscription(listener, only);
+    const subscription = new Subscription(listener, only, this.report);
     this.change([...this.listeners, subscription], this.witnesses);
     return () => this.change(without(this.listeners, subscription), this.witnesses);
   }
@@ -53,7 +54,7 @@ export class EventHub {
    * removes it. For what reads that context, such as tracing: it must neither call policies nor take its time.
    */
   witness(listener: PolicyEventListener, only?: EventSelection): () => void {
-    const subscription = new Subscription(listener, only);
+    const subscription = new Subscription(listener, only, this.report);
     this.change(this.listeners, [...this.witnesses, subscription]);
     return () => this.change(this.listeners, without(this.witnesses, subscription));
   }
@@ -70,7 +71,7 @@ export class EventHub {
 
   emit(event: PolicyEvent): void {
     if (!this.active) return;
-    for (const witness of this.witnesses) this.tell(witness, event);
+    for (const witness of this.witnesses) witness.tell(event);
     if (!isWanted(this.listeners, event.kind, event.type)) return;
     if (this.pending.push(event) === 1) queueMicrotask(() => this.deliver());
   }
@@ -84,37 +85,51 @@ export class EventHub {
   private deliver(): void {
     const events = this.pending;
     this.pending = [];
-    for (const event of events) for (const listener of this.listeners) this.tell(listener, event);
+    for (const event of events) for (const listener of this.listeners) listener.tell(event);
+  }
+}
+
+/** Calls somebody's code, whose first failure, thrown or promised, is reported; none changes anything. */
+export class ListenerGuard {
+  private failed = false;
+
+  constructor(private readonly report: (error: unknown) => void) {}
+
+  call(listen: () => unknown): void {
+    try {
+      const answer = listen();
+      if (isThenable(answer)) Promise.resolve(answer).catch((error: unknown) => this.fail(error));
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
-  private tell(subscription: Subscription, event: PolicyEvent): void {
-    if (!subscription.wants(event.kind, event.type)) return;
-    const failed = (error: unknown) => {
-      if (subscription.failed) return;
-      subscription.failed = true;
-      this.onListenerError(error);
-    };
-    try {
-      const answer = subscription.listener(event);
-      if (isThenable(answer)) Promise.resolve(answer).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
+  /** What failed; once is enough. */
+  fail(error: unknown): void {
+    if (this.failed) return;
+    this.failed = true;
+    this.report(error);
   }
 }
 
 /** A listener, and what it wants. */
 class Subscription {
-  /** Whether its failure was reported: once is enough. */
-  failed = false;
+  private readonly guard: ListenerGuard;
 
   constructor(
-    readonly listener: PolicyEventListener,
+    private readonly listener: PolicyEventListener,
     private readonly only: EventSelection | undefined,
-  ) {}
+    report: (error: unknown) => void,
+  ) {
+    this.guard = new ListenerGuard(report);
+  }
 
   wants(kind: EventKind, type: string): boolean {
     return this.only === undefined || this.only[kind]?.includes(type) === true;
+  }
+
+  tell(event: PolicyEvent): void {
+    if (this.wants(event.kind, event.type)) this.guard.call(() => this.listener(event));
   }
 }
 

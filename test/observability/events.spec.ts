@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { Injectable, Logger, type INestApplicationContext } from '@nestjs/common';
 import { EventEmitter2, EventEmitterModule, OnEvent } from '@nestjs/event-emitter';
 import { Test } from '@nestjs/testing';
+import { filter, firstValueFrom, lastValueFrom, map } from 'rxjs';
 import {
   CircuitBreaker,
   DrainingService,
@@ -143,6 +144,67 @@ describe('events', () => {
 
       expect(report.mock.calls.map(([error]) => (error as Error).message)).toEqual(['throws', 'rejects']);
       expect(heard).toHaveBeenCalledTimes(3);
+    });
+  });
+
+  describe('events$', () => {
+    const bug = (): never => {
+      throw new Error('bug');
+    };
+    const rejecting: () => unknown = () => Promise.reject(new Error('bug'));
+
+    it('CB-17 a subscriber that throws is reported once, changes nothing, and does not end the process', async () => {
+      const { payments, resilience } = await start();
+      const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+      const thrown = jest.fn();
+      // What rxjs throws again in a timer, and what a promise of nobody is rejected with.
+      const later = jest.spyOn(globalThis, 'setTimeout').mockImplementation(thrown as never);
+      const heard: string[] = [];
+      resilience.events$.subscribe(bug);
+      resilience.events$.subscribe(rejecting);
+      resilience.events$.pipe(filter(({ kind }) => kind === 'circuitBreaker')).subscribe(bug);
+      resilience.events$.pipe(map(bug)).subscribe();
+      resilience.events$.pipe(map(bug)).subscribe({ error: bug });
+      resilience.events$.subscribe(({ type }) => heard.push(type));
+
+      await trip(payments);
+      resilience.circuitBreaker('payments').close();
+      await tick();
+      later.mockRestore();
+
+      expect(thrown).not.toHaveBeenCalled();
+      expect(warned.mock.calls.map(([text]) => text)).toEqual(
+        Array(5).fill('A listener of resilience events failed: Error: bug'),
+      );
+      expect(heard).toEqual(['state-changed', 'state-changed']);
+    });
+
+    it('OP-04 failures within operators reach whoever handles them, and ending a subscription ends them all', async () => {
+      const { payments, resilience, hub } = await start({ events: { keep: 'none', log: false } });
+      const failures: string[] = [];
+      resilience.events$.pipe(map(bug)).subscribe({ error: (error: Error) => failures.push(error.message) });
+      const first = firstValueFrom(resilience.events$.pipe(map(({ type }) => type)));
+      const subscription = resilience.events$.pipe(map(({ type }) => type)).subscribe();
+      expect(hub.active).toBe(true);
+
+      await trip(payments);
+      subscription.unsubscribe();
+
+      expect(failures).toEqual(['bug']);
+      expect(await first).toBe('state-changed');
+      expect(hub.active).toBe(false);
+    });
+
+    it('OP-04 completes when the application has closed, after its last event', async () => {
+      const { resilience, hub } = await start();
+      const last = lastValueFrom(resilience.events$);
+
+      await app.close();
+
+      expect(await last).toMatchObject({ kind: 'draining', type: 'closed' });
+      expect(await lastValueFrom(resilience.events$, { defaultValue: 'over' })).toBe('over');
+      resilience.events$.subscribe({ complete: bug });
+      expect(hub.wants('hedge', 'hedged')).toBe(false);
     });
   });
 
@@ -360,6 +422,17 @@ describe('events', () => {
       const silent = jest.spyOn(app.get(EventEmitter2), 'emit');
       await trip(plain.payments);
       expect(silent).not.toHaveBeenCalled();
+    });
+
+    it('OP-04 emits the end of the application, and nothing after it', async () => {
+      const { resilience } = await start({ events: { emit: 'transitions' } }, [EventEmitterModule.forRoot()]);
+      const emit = jest.spyOn(app.get(EventEmitter2), 'emit');
+
+      await app.close();
+      resilience.circuitBreaker('payments').forceOpen();
+      await tick();
+
+      expect(emit.mock.calls.map(([name]) => name)).toEqual(['resilience.draining.closed']);
     });
 
     it('OP-04 says what is missing', async () => {
