@@ -69,6 +69,11 @@ export const getFallbackToken = (name: string): symbol => policyToken('fallback'
 /** Injects the fallback of that name, the same that decorators use. @publicApi */
 export const InjectFallback = (name: string) => injectPolicy('fallback', name);
 
+/** The token of a hedge. @publicApi */
+export const getHedgeToken = (name: string): symbol => policyToken('hedge', name);
+/** Injects the hedge of that name, the same that decorators use. @publicApi */
+export const InjectHedge = (name: string) => injectPolicy('hedge', name);
+
 /** The token of an idempotency policy. @publicApi */
 export const getIdempotencyToken = (name: string): symbol => policyToken('idempotency', name);
 /** Injects the idempotency policy of that name, the same that decorators use. @publicApi */

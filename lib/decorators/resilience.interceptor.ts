@@ -9,6 +9,7 @@ import {
 } from '@nestjs/common';
 import { Observable, from, lastValueFrom } from 'rxjs';
 import { sharedState } from '../core/identity.js';
+import { isOwnRoute } from '../core/own-routes.js';
 import { letStandFor } from '../core/stand-ins.js';
 import { questionOf } from './handler-question.js';
 import type { InterceptorPolicies } from './interceptor-policies.js';
@@ -38,7 +39,8 @@ export class ResilienceInterceptor implements NestInterceptor {
   /**
    * An interceptor that runs handlers under these policies. Unnamed policies belong to the handler that they protect.
    * Option functions see the `ExecutionContext` as the call's only argument; idempotency compares requests by method, URL and
-   * body, messages by handler and data. The handler's answer is its last value.
+   * body, messages by handler and data. The handler's answer is its last value. Where it stands around all handlers, health,
+   * metrics and the other routes of this package are left out.
    *
    * @example
    * @UseInterceptors(ResilienceInterceptor.for({ timeout: '2s', bulkhead: 'reports' }))
@@ -48,6 +50,7 @@ export class ResilienceInterceptor implements NestInterceptor {
     @Injectable()
     class PolicyInterceptor extends ResilienceInterceptor {
       override intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+        if (isOwnRoute(context.getClass())) return next.handle();
         const handle = () => lastValueFrom(next.handle(), { defaultValue: undefined });
         letStandFor(context, questionOf);
         return this.answer(context, () => from(this.runtime.intercept(policies, context, [context], handle)));

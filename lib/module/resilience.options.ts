@@ -69,7 +69,7 @@ export interface ResilienceModuleOptions extends NamedPolicies {
   readonly defaults?: PolicyDefaults;
   /** Where each kind runs, outermost first; kinds that it does not name stay where they are. */
   readonly order?: readonly PipelineSlot[];
-  /** Whether policies apply at all. Default true. */
+  /** Whether decorators and interceptors apply policies. One that is used by itself always works. Default true. */
   readonly enabled?: boolean;
   /**
    * Opens a context per HTTP request: deadlines reach nested calls, and an answer that a fallback served anywhere below
@@ -185,7 +185,12 @@ export const moduleTable = defineOptions<ResilienceModuleOptions>(
     optional: true,
     sentence: 'Where each kind runs, outermost first; kinds that it does not name stay where they are.',
   },
-  { name: 'enabled', kind: 'boolean', default: true, sentence: 'Whether policies apply at all.' },
+  {
+    name: 'enabled',
+    kind: 'boolean',
+    default: true,
+    sentence: 'Whether decorators and interceptors apply policies.',
+  },
   {
     name: 'requestContext',
     kind: 'boolean',

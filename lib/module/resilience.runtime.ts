@@ -1,5 +1,6 @@
 import type { ExecutionContext, Type } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
+import { throwError } from 'rxjs';
 import { Call, type CallOptions, type Invoke } from '../core/call.js';
 import { CallDurations } from '../core/call-durations.js';
 import type { Clock } from '../core/clock.js';
@@ -53,9 +54,16 @@ class Binding implements ClassBinding {
   ) {}
 
   compile(record: MethodRecord): MethodRun {
-    const { run } = this.runtime.compiled(this, record);
-    this.runs[record.index] = run;
-    return run;
+    try {
+      const { run } = this.runtime.compiled(this, record);
+      this.runs[record.index] = run;
+      return run;
+    } catch (error) {
+      // Of a class that came after the start: its callers wait for an answer, and look for an error there.
+      const fails = record.returns === 'observable' ? throwError(() => error) : undefined;
+      // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- it is what was caught
+      return () => fails ?? Promise.reject(error);
+    }
   }
 }
 

@@ -10,6 +10,7 @@ import {
   Retry,
   type CircuitBreakerPolicy,
 } from 'nestjs-breakwater';
+import { lastValueFrom, of, type Observable } from 'rxjs';
 import { callsOf } from './counted.js';
 
 const refund = Symbol('refund');
@@ -182,6 +183,26 @@ describe('providers', () => {
     expect(lazy.get(Observer).breaker).toBe(app.get(ResilienceService).circuitBreaker('late-calls'));
     lazy.get(Observer).breaker.forceOpen();
     await expect(lazy.get<Late>('value').call()).rejects.toThrow('was forced open');
+    await app.close();
+  });
+
+  it('PL-07 CB-26 options of a class that comes later are refused by its answer, not by a throw', async () => {
+    @Injectable()
+    class Wrong {
+      @CircuitBreaker({ failureThreshold: 0 })
+      async call(): Promise<string> {
+        return 'fine';
+      }
+      @CircuitBreaker({ failureThreshold: 0, returns: 'observable' })
+      watch(): Observable<string> {
+        return of('fine');
+      }
+    }
+    const app = await startWith();
+    const late = await app.get(ModuleRef).create(Wrong);
+
+    await expect(late.call()).rejects.toThrow('"failureThreshold"');
+    await expect(lastValueFrom(late.watch())).rejects.toThrow('"failureThreshold"');
     await app.close();
   });
 

@@ -9,10 +9,12 @@ import {
   CircuitBreakerPolicy,
   Fallback,
   FallbackChain,
+  HedgePolicy,
   FallbackLevel,
   InjectBulkhead,
   InjectCircuitBreaker,
   InjectFallback,
+  InjectHedge,
   InjectRateLimiter,
   InjectRetry,
   InjectRetryBudget,
@@ -60,6 +62,7 @@ class Observer {
     @InjectRateLimiter('gateway') readonly rateLimit: RateLimitPolicy,
     @InjectTimeout('gateway') readonly timeout: TimeoutPolicy,
     @InjectFallback('gateway') readonly fallback: FallbackChain,
+    @InjectHedge('gateway') readonly hedge: HedgePolicy,
   ) {}
 
   @InjectCircuitBreaker('gateway') readonly asProperty!: CircuitBreakerPolicy;
@@ -72,6 +75,7 @@ const named = {
   bulkheads: { gateway: { maxConcurrent: 3 } },
   rateLimiters: { gateway: { capacity: 9 } },
   timeouts: { gateway: { duration: '3s' } },
+  hedges: { gateway: { delay: '5ms' } },
   fallbacks: { gateway: { use: () => 'stale' } },
 } as const;
 
@@ -121,6 +125,7 @@ describe('PL-13 injection', () => {
     expect(policies.rateLimit.stats()).toMatchObject({ totalAllowed: 2, limit: 9 });
     expect(policies.timeout.stats()).toMatchObject({ totalAttempts: 2, currentTimeoutMs: 3000 });
     expect(policies.fallback.stats()).toMatchObject({ totalCalls: 1 });
+    expect(policies.hedge.describe()).toContain('after 5 ms');
     expect(policies.asProperty).toBe(policies.circuitBreaker);
     expect(app.get(getCircuitBreakerToken('gateway'), { strict: false })).toBe(policies.circuitBreaker);
     expect(app.get(ResilienceService).circuitBreaker('gateway')).toBe(policies.circuitBreaker);

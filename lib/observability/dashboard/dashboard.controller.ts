@@ -12,6 +12,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { OwnRoutes } from '../../core/own-routes.js';
 import { readAssets } from './assets.js';
 import type { DashboardSettings } from './dashboard.options.js';
 import { fillIn, pathsFrom } from './page.js';
@@ -30,6 +31,7 @@ export function createDashboardController(settings: DashboardSettings): Type {
   const { path, adminPath, title } = settings;
   const { page, files, version } = readAssets();
 
+  @OwnRoutes()
   @Controller({ path, version: VERSION_NEUTRAL })
   @UseGuards(...settings.guards)
   class ResilienceDashboardController {

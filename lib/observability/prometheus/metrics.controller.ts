@@ -9,6 +9,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { OwnRoutes } from '../../core/own-routes.js';
 import type { Registry } from 'prom-client';
 import { DrainingService } from '../../draining/draining.service.js';
 import { METRICS_REGISTRY } from './metrics-registry.js';
@@ -16,6 +17,7 @@ import type { PrometheusSettings } from './prometheus.options.js';
 
 /** The controller that serves the metrics at a path. */
 export function createMetricsController({ path, guards, decorators }: PrometheusSettings): Type {
+  @OwnRoutes()
   @Controller({ path, version: VERSION_NEUTRAL })
   @UseGuards(...guards)
   @applyDecorators(...decorators)
