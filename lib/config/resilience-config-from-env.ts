@@ -2,12 +2,13 @@ import { parseDuration } from '../core/duration.js';
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
 import { acceptedBy, formsOf } from '../core/option-form.js';
 import type { OptionForm, OptionRow, OptionTable } from '../core/option-row.js';
-import { isObject } from '../core/property.js';
 import { suggest } from '../core/suggest.js';
 import type { ResilienceModuleOptions } from '../module/resilience.options.js';
 import { CHAOS_VARIABLE } from '../policies/chaos/permission.js';
 import { configTable } from './config-table.js';
+import { isRecord, namedRecord } from './record.js';
 import { resilienceConfig } from './resilience-config.js';
+import { serviceLinksOf } from './service-links.js';
 
 /** Where {@link resilienceConfigFromEnv} looks. @publicApi */
 export interface EnvConfigOptions {
@@ -29,7 +30,8 @@ interface Variable {
  * The module's options from environment variables: `RESILIENCE_` and the path of an option, its parts joined by two
  * underscores. Case and single underscores do not matter in names of options; a policy's name is that of `base` which is
  * alike, else it is taken in lower case with `-` for `_`, or as it is written where it has small letters. `DEFAULT` stands
- * for all policies of a kind. Lists are separated by commas; objects are JSON.
+ * for all policies of a kind. Lists are separated by commas; objects are JSON. Variables by which Kubernetes shows a service
+ * (`RESILIENCE_DEMO_SERVICE_HOST`) are left alone.
  *
  * @throws {@link InvalidOptionsError} with every variable that means nothing or cannot be read.
  *
@@ -43,11 +45,14 @@ interface Variable {
  */
 export function resilienceConfigFromEnv(options: EnvConfigOptions = {}): ResilienceModuleOptions {
   const { env = process.env, prefix = 'RESILIENCE_', base = {} } = options;
-  const config = structuredClone(base) as Record<string, unknown>;
+  if (!isRecord(base)) return resilienceConfig(base);
+  const config = namedRecord(base);
+  const isServiceLink = serviceLinksOf(env);
   const problems: OptionProblem[] = [];
   for (const [name, text] of Object.entries(env).sort(([a], [b]) => (a < b ? -1 : 1))) {
     // It gives permission from outside of what is configured.
     if (!name.startsWith(prefix) || text === undefined || name === CHAOS_VARIABLE) continue;
+    if (isServiceLink(name)) continue;
     const problem = place(config, { name, text }, name.slice(prefix.length).split('__'));
     if (problem !== undefined) problems.push({ where: `environment variable ${name}`, message: problem });
   }
@@ -154,9 +159,12 @@ function readJson(text: string): unknown {
   }
 }
 
+/** What is below, to be changed: what was given stays as it is. */
 function openObject(target: Record<string, unknown>, name: string): Record<string, unknown> {
-  if (!isObject(target[name])) target[name] = {};
-  return target[name] as Record<string, unknown>;
+  const given = target[name];
+  const opened = namedRecord(isRecord(given) ? given : {});
+  target[name] = opened;
+  return opened;
 }
 
 function nameOf(part: string, known: readonly string[]): string {

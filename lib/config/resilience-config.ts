@@ -1,13 +1,13 @@
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
 import { describeValue, either } from '../core/option-form.js';
 import { checkSomeOptions } from '../core/option-table.js';
-import { isObject } from '../core/property.js';
 import { suggest } from '../core/suggest.js';
 import { NAMED_KINDS, POLICY_KINDS } from '../module/policy-kinds.js';
 import type { ResilienceModuleOptions } from '../module/resilience.options.js';
 import { BASE_OPTION, DEFAULT_NAME, configTable } from './config-table.js';
+import { isRecord, namedRecord, type NamedRecord } from './record.js';
 
-type Entries = Record<string, Record<string, unknown>>;
+type Entries = NamedRecord<Record<string, unknown>>;
 
 /**
  * The module's options from what a JSON or YAML file says, in the form of `resilience.schema.json`. Within a kind the entry
@@ -24,7 +24,7 @@ type Entries = Record<string, Record<string, unknown>>;
  * @publicApi
  */
 export function resilienceConfig(config: object): ResilienceModuleOptions {
-  if (!isPlain(config)) {
+  if (!isRecord(config)) {
     const message = `A configuration must be an object, got ${describeValue(config)}.`;
     throw new InvalidOptionsError([{ where: 'resilienceConfig', message }]);
   }
@@ -64,26 +64,30 @@ function unknown(option: string, names: readonly string[]): OptionProblem {
 }
 
 function entriesOf(given: unknown, plural: string, problems: OptionProblem[]): Entries {
-  const entries: Entries = {};
-  if (!isPlain(given)) {
+  const entries: Entries = namedRecord();
+  if (!isRecord(given)) {
     const message = `"${plural}" must be an object of policies by name, got ${describeValue(given)}.`;
     problems.push({ where: 'resilienceConfig', option: plural, message });
     return entries;
   }
   for (const [name, options] of Object.entries(given)) {
     const option = `${plural}.${name}`;
-    if (isPlain(options)) entries[name] = options;
-    else {
-      const message = `"${option}" must be an object of options, got ${describeValue(options)}.`;
-      problems.push({ where: 'resilienceConfig', option, message });
-    }
+    const message = mistakeOf(name, options, option);
+    if (message === undefined) entries[name] = options as Record<string, unknown>;
+    else problems.push({ where: 'resilienceConfig', option, message });
   }
   return entries;
 }
 
+function mistakeOf(name: string, options: unknown, option: string): string | undefined {
+  if (name === '__proto__') return `"${option}" cannot be: "${name}" is no name for a policy.`;
+  if (isRecord(options)) return undefined;
+  return `"${option}" must be an object of options, got ${describeValue(options)}.`;
+}
+
 /** Each entry over its base, and that over its own. */
 function withBases(entries: Entries, plural: string, problems: OptionProblem[]): Entries {
-  return Object.fromEntries(
+  const resolved = Object.fromEntries(
     Object.keys(entries).map((name) => {
       const path = pathOf(name, entries);
       const last = path.at(-1) as string;
@@ -96,13 +100,13 @@ function withBases(entries: Entries, plural: string, problems: OptionProblem[]):
           : `"${option}" must be the name of one of "${plural}", got ${describeValue(base)}.`;
         problems.push({ where: 'resilienceConfig', option, message });
       }
-      const { [BASE_OPTION]: _base, ...resolved } = Object.assign(
-        {},
-        ...path.toReversed().map((each) => entries[each]),
+      const { [BASE_OPTION]: _base, ...options } = Object.fromEntries(
+        path.toReversed().flatMap((each) => Object.entries(entries[each] as object)),
       ) as Record<string, unknown>;
-      return [name, resolved];
+      return [name, options];
     }),
   );
+  return namedRecord(resolved);
 }
 
 /** The entry and its bases, as far as they lead. */
@@ -113,8 +117,4 @@ function pathOf(name: string, entries: Entries): string[] {
     if (typeof base !== 'string' || entries[base] === undefined || path.includes(base)) return path;
     path.push(base);
   }
-}
-
-function isPlain(value: unknown): value is Record<string, unknown> {
-  return isObject(value) && !Array.isArray(value);
 }

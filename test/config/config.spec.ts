@@ -112,6 +112,35 @@ describe('resilienceConfig', () => {
     ]);
   });
 
+  it('CF-01 knows no names but those that stand in the file', () => {
+    const bases = { retries: { a: { baseConfig: 'toString' }, b: { baseConfig: '__proto__' } } };
+
+    expect(problemsOf(() => resilienceConfig(bases))).toEqual([
+      'resilienceConfig: "retries.a.baseConfig" must be the name of one of "retries", got "toString".',
+      'resilienceConfig: "retries.b.baseConfig" must be the name of one of "retries", got "__proto__".',
+    ]);
+    expect(resilienceConfig({ retries: { constructor: { maxRetries: 1 } } }).retries).toEqual({
+      constructor: { maxRetries: 1 },
+    });
+  });
+
+  it('CF-01 drops nothing that a file says, not even a prototype', async () => {
+    const parsed = (text: string) => JSON.parse(text) as object;
+    const policy = parsed('{"circuitBreakers":{"__proto__":{"failureThreshold":1}}}');
+    const option = parsed('{"timeouts":{"a":{"__proto__":{"duration":"1s"}}}}');
+    const kind = parsed('{"__proto__":{"timeouts":{}}}');
+
+    expect(problemsOf(() => resilienceConfig(policy))).toEqual([
+      'resilienceConfig: "circuitBreakers.__proto__" cannot be: "__proto__" is no name for a policy.',
+    ]);
+    await expect(
+      Test.createTestingModule({ imports: [ResilienceModule.forRoot(resilienceConfig(option))] }).compile(),
+    ).rejects.toThrow('timeouts.a: "__proto__" is not an option of');
+    expect(problemsOf(() => resilienceConfig(kind))).toEqual([
+      expect.stringContaining('"__proto__" is nothing that a configuration says'),
+    ]);
+  });
+
   it('CF-01 changes nothing in what it was given', () => {
     const given = { retries: { default: { maxRetries: 1 }, a: { baseConfig: 'default' } } };
     const before = structuredClone(given);
@@ -172,6 +201,64 @@ describe('resilienceConfigFromEnv', () => {
   it('CF-02 leaves the permission for chaos to chaos', () => {
     const env = { RESILIENCE_CHAOS: 'allow', RESILIENCE_CHAOS__ALLOW_IN_PRODUCTION: 'true' };
     expect(resilienceConfigFromEnv({ env })).toEqual({ defaults: {}, chaos: { allowInProduction: true } });
+  });
+
+  it('CF-02 a policy may be called as something that all objects have', () => {
+    const env = {
+      RESILIENCE_CIRCUIT_BREAKERS__CONSTRUCTOR__FAILURE_THRESHOLD: '7',
+      RESILIENCE_BULKHEADS__READS__SHED_ABOVE_PERCENT__LOW: '60',
+    };
+
+    expect(resilienceConfigFromEnv({ env, base: { bulkheads: {} } })).toEqual({
+      defaults: {},
+      circuitBreakers: { constructor: { failureThreshold: 7 } },
+      bulkheads: { reads: { shedAbovePercent: { LOW: 60 } } },
+    });
+    expect('failureThreshold' in Object).toBe(false);
+  });
+
+  it('CF-02 lies over a program as well, whose classes and functions it leaves as they are', () => {
+    class Declined extends Error {}
+    const budget = () => 'tenant';
+    const base = { retries: { payments: { retryOn: [Declined], maxRetries: 1, budgetKey: budget } } };
+    const env = { RESILIENCE_RETRIES__PAYMENTS__MAX_RETRIES: '3' };
+
+    const { retries } = resilienceConfigFromEnv({ env, base });
+
+    expect(retries).toEqual({ payments: { retryOn: [Declined], maxRetries: 3, budgetKey: budget } });
+    expect(base.retries.payments.maxRetries).toBe(1);
+  });
+
+  it.each([[null], [[]], ['timeouts']])('CF-02 %j is nothing to lie over', (base) => {
+    expect(problemsOf(() => resilienceConfigFromEnv({ env: {}, base: base as never }))).toEqual([
+      expect.stringContaining('resilienceConfig: A configuration must be an object, got '),
+    ]);
+  });
+
+  it('CF-02 leaves alone by what Kubernetes shows the services of a namespace', () => {
+    const links = (service: string) => ({
+      [`${service}_SERVICE_HOST`]: '10.0.0.11',
+      [`${service}_SERVICE_PORT`]: '3000',
+      [`${service}_SERVICE_PORT_HTTP`]: '3000',
+      [`${service}_PORT`]: 'tcp://10.0.0.11:3000',
+      [`${service}_PORT_3000_TCP`]: 'tcp://10.0.0.11:3000',
+      [`${service}_PORT_3000_TCP_PROTO`]: 'tcp',
+      [`${service}_PORT_3000_TCP_PORT`]: '3000',
+      [`${service}_PORT_3000_TCP_ADDR`]: '10.0.0.11',
+    });
+    const env = { ...links('RESILIENCE_DEMO'), ...links('RESILIENCE'), RESILIENCE_ENABLED: 'false' };
+
+    expect(resilienceConfigFromEnv({ env })).toEqual({ defaults: {}, enabled: false });
+    expect(
+      problemsOf(() =>
+        resilienceConfigFromEnv({
+          env: { RESILIENCE_DEMO_PORT: '80', RESILIENCE_OTHER_SERVICE_HOST: 'x', ...links('RESILIENCE_A') },
+        }),
+      ),
+    ).toEqual([
+      expect.stringContaining('RESILIENCE_DEMO_PORT'),
+      expect.stringContaining('OTHER_SERVICE_HOST'),
+    ]);
   });
 
   it('CF-02 names every variable that means nothing or cannot be read', () => {
