@@ -42,11 +42,11 @@ export class InstanceBinder {
    * @param onModule - Runs as a module arrives, before Nest looks at its providers.
    */
   watch(modules: ModulesContainer, onModule: () => void): void {
-    const { set } = modules;
+    const set = modules.set.bind(modules);
     modules.set = (token, module) => {
       onModule();
       this.watchModule(module);
-      return set.call(modules, token, module);
+      return set(token, module);
     };
     this.unwatch = () => {
       modules.set = set;
@@ -68,7 +68,9 @@ export class InstanceBinder {
     this.unwatch?.();
     for (const reference of this.bound) {
       const instance = reference.deref();
-      if (instance !== undefined) delete (instance as { [RUNTIME_KEY]?: unknown })[RUNTIME_KEY];
+      // One that has passed to another application stays with it.
+      if (instance === undefined || bindingOf(instance)?.runtime !== this.runtime) continue;
+      delete (instance as { [RUNTIME_KEY]?: unknown })[RUNTIME_KEY];
     }
     this.bound.clear();
   }
@@ -79,16 +81,16 @@ export class InstanceBinder {
   }
 
   private watchModule(module: ModuleEntry): void {
-    const { addProvider } = module;
-    module.addProvider = ((...args: Parameters<typeof addProvider>) => {
-      const token: unknown = addProvider.apply(module, args);
+    const addProvider = module.addProvider.bind(module) as (...args: unknown[]) => never;
+    module.addProvider = (...args: unknown[]) => {
+      const token = addProvider(...args);
       for (const provider of scanModule(module)) {
         const problem = typeof provider.metatype === 'function' ? undefined : this.bind(provider.instance);
         if (problem !== undefined) throw new Error(problem);
         this.bindProducts(provider);
       }
       return token;
-    }) as typeof addProvider;
+    };
   }
 
   private bindProducts(provider: ScannedProvider): void {
