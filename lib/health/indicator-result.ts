@@ -18,7 +18,7 @@ export function indicate(
   return degraded === undefined ? session.up({ ...data, degraded: true }) : degraded.call(session, data);
 }
 
-/** A number that nobody knows yet is `null` in JSON, and not missing. */
+/** For numbers of our own, which are plain: one that nobody knows yet is `null` in JSON, and not missing. */
 export function jsonReady(value: object): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(value).map(([key, field]: [string, unknown]) => {

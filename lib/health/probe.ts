@@ -3,6 +3,8 @@ import { TimeoutExceededError } from '../core/errors.js';
 import { formatDuration } from '../core/duration.js';
 import { checkOptions, refuseProblems, resolveOptions } from '../core/option-table.js';
 import { TimeoutPolicy } from '../policies/timeout/index.js';
+import { failureText } from './failure-text.js';
+import { plainDetails } from './plain-details.js';
 import { probeTable, type ProbeKind, type ProbeOptions, type ProbeSettings } from './probe.options.js';
 
 /** How one check ended. @publicApi */
@@ -12,8 +14,8 @@ export interface ProbeResult {
   /** ISO time stamp of its end. */
   readonly timestamp: string;
   readonly latencyMs: number;
-  /** What the check returned, where that was an object. */
-  readonly details: object | undefined;
+  /** What the check returned, where that was an object: as plain data, bounded in depth and size. */
+  readonly details: unknown;
   readonly error: string | undefined;
 }
 
@@ -84,14 +86,14 @@ export class Probe {
   private async run(check: ProbeCheck): Promise<ProbeResult> {
     const clock = clockOf(this.environment);
     const startedAt = clock.now();
-    let details: object | undefined;
+    let details: unknown;
     let error: string | undefined;
     try {
       const answer = await this.bounded(check);
       if (answer === false) error = 'The check answered false.';
-      else if (typeof answer === 'object' && answer !== null) details = answer;
+      else if (typeof answer === 'object' && answer !== null) details = plainDetails(answer);
     } catch (thrown) {
-      error = thrown instanceof Error ? thrown.message : String(thrown);
+      error = failureText(thrown);
     }
     const latencyMs = clock.now() - startedAt;
     const { maxLatency } = this.settings;

@@ -163,6 +163,51 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
     expect((await get('/health/startup')).status).toBe(200);
   });
 
+  it('HL-02 whatever a healthy probe returns, it is shown, and the answer is 200', async () => {
+    const ring: Record<string, unknown> = { status: 'ok' };
+    ring['self'] = ring;
+    const check = () => ({
+      rows: [{ n: 1n }],
+      ring,
+      at: new Date(0),
+      url: new URL('http://geo.local/ping'),
+      pools: new Map([['eu', new Set([1, Number.NaN, undefined])]]),
+      body: Buffer.from('four'),
+      cause: new TypeError('reset'),
+      send: () => undefined,
+      get broken(): never {
+        throw new Error('no');
+      },
+    });
+    const probes = [
+      { kind: 'readiness', name: 'rows', check: () => [{ n: 1n }] },
+      { kind: 'readiness', name: 'ring', check: () => ring },
+      { kind: 'readiness', name: 'many', check },
+      { kind: 'readiness', name: 'since', check: () => new Date(0) },
+      { kind: 'readiness', name: 'broken', check: () => ({ toJSON: down }) },
+    ] as const;
+    await start(ResilienceHealthModule.register({ probes }));
+
+    const { status, body } = await get('/health/ready');
+
+    expect(status).toBe(200);
+    const details = (name: string) => at(body, 'details', name, 'details');
+    expect(details('rows')).toEqual([{ n: '1' }]);
+    expect(details('ring')).toEqual({ status: 'ok', self: '…' });
+    expect(details('many')).toEqual({
+      rows: [{ n: '1' }],
+      ring: { status: 'ok', self: '…' },
+      at: '1970-01-01T00:00:00.000Z',
+      url: 'http://geo.local/ping',
+      pools: { eu: [1, null, null] },
+      body: '4 bytes',
+      cause: 'TypeError: reset',
+      broken: null,
+    });
+    expect([details('since'), details('broken')]).toEqual(['1970-01-01T00:00:00.000Z', null]);
+    expect((await get('/health')).status).toBe(200);
+  });
+
   it('HL-03 a health answer is never "not modified"', async () => {
     await start();
     const { headers } = await get('/health/ready');

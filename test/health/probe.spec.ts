@@ -136,6 +136,34 @@ describe('Probe', () => {
     });
   });
 
+  it('HL-02 details are bounded in depth and size, and taken as they were', async () => {
+    const probe = new Probe({ kind: 'deep' }, { clock: new ManualClock() });
+    const deep = { a: { b: { c: { d: { e: { f: { g: 1 } } } } } } };
+    const given = {
+      count: 1,
+      deep,
+      text: 'x'.repeat(10_000),
+      rows: Array(10_000).fill({ id: 1, name: 'n' }),
+    };
+
+    const { details } = await probe.check(() => given);
+    given.count = 2;
+
+    expect(details).toMatchObject({ count: 1, deep: { a: { b: { c: { d: { e: '…' } } } } } });
+    expect(JSON.stringify(details).length).toBeLessThan(10_000);
+  });
+
+  it.each([
+    [new AggregateError([new Error('::1 refused'), 'reset']), '::1 refused; reset'],
+    [new AggregateError([new Error('eu down')], 'No region'), 'No region: eu down'],
+    [new Error(''), 'The check failed without saying why.'],
+    [Object.create(null), 'The check failed without saying why.'],
+    ['text', 'text'],
+  ])('HL-02 says why it failed, whatever was thrown: %#', async (thrown, error) => {
+    const probe = new Probe({ kind: 'deep' }, { clock: new ManualClock() });
+    expect(await probe.check(() => Promise.reject(thrown))).toMatchObject({ healthy: false, error });
+  });
+
   it('takes false for a failure', async () => {
     const probe = new Probe({ kind: 'deep' }, { clock: new ManualClock() });
 
