@@ -123,6 +123,11 @@ export class DrainingService implements OnApplicationBootstrap, OnModuleDestroy,
     this.served.add(path);
   }
 
+  /** @internal As {@link DrainingService.alwaysServe}, without what is below it: that may be the user's. */
+  alwaysServeExactly(path: string): void {
+    this.served.addExactly(path);
+  }
+
   /** Begins to drain; once is enough. The application stays open: see {@link DrainingService.shutdown}. */
   start(reason = 'A call'): void {
     if (this.current !== 'ready') return;

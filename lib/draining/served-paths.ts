@@ -9,17 +9,20 @@ export interface RouteFrame {
 
 /** Paths that are answered whatever else is refused. */
 export class ServedPaths {
-  /** Each between slashes. */
-  private readonly paths = new Set<string>();
+  /** Each between slashes, and whether what is below it is served as well. */
+  private readonly paths = new Map<string, boolean>();
   private frame: RouteFrame | undefined;
   /** What may stand before a path. */
   private before: RegExp | undefined;
 
-  /** `health`, `/health` and `/health/` are one. */
+  /** With everything below it. `health`, `/health` and `/health/` are one. */
   add(path: string): void {
-    const trimmed = trim(path);
-    if (trimmed !== '') this.paths.add(`/${trimmed}/`);
-    this.before = undefined;
+    this.note(path, true);
+  }
+
+  /** That path alone. */
+  addExactly(path: string): void {
+    this.note(path, false);
   }
 
   /** From now on, they are looked for within an application's routes. */
@@ -28,17 +31,26 @@ export class ServedPaths {
     this.before = undefined;
   }
 
-  /** Whether a URL is such a path or below it; the application's prefix, version and module path may stand before it. */
+  /** Whether a URL is served; the application's prefix, version and module path may stand before such a path. */
   has(url: string): boolean {
     const query = url.indexOf('?');
-    const path = `${query === -1 ? url : url.slice(0, query)}/`.toLowerCase();
-    for (const served of this.paths) {
+    const path = `${query === -1 ? url : url.slice(0, query)}/`.replace(/\/\/$/, '/').toLowerCase();
+    for (const [served, withBelow] of this.paths) {
       for (let at = path.indexOf(served); at !== -1; at = path.indexOf(served, at + 1)) {
-        this.before ??= patternOf(this.frame, [...this.paths].map(trim));
+        if (!withBelow && at + served.length < path.length) continue;
+        this.before ??= patternOf(this.frame, [...this.paths.keys()].map(trim));
         if (at === 0 || this.before.test(path.slice(0, at))) return true;
       }
     }
     return false;
+  }
+
+  private note(path: string, withBelow: boolean): void {
+    const trimmed = trim(path);
+    if (trimmed === '') return;
+    const served = `/${trimmed}/`;
+    this.paths.set(served, withBelow || this.paths.get(served) === true);
+    this.before = undefined;
   }
 }
 

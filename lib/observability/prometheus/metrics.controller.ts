@@ -28,7 +28,7 @@ export function createMetricsController({ path, guards, decorators }: Prometheus
       @Inject(DrainingService) draining: DrainingService,
     ) {
       // The last minute of an instance is one that people look at.
-      draining.alwaysServe(path);
+      draining.alwaysServeExactly(path);
     }
 
     /** Answered here, so that no interceptor of the application wraps the text into something else. */
