@@ -1,10 +1,21 @@
-import { Controller, Get, Inject, Query, UseInterceptors, type Type } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Inject,
+  Query,
+  UseGuards,
+  UseInterceptors,
+  VERSION_NEUTRAL,
+  applyDecorators,
+  type Type,
+} from '@nestjs/common';
 import {
   HealthCheck,
   HealthCheckService,
   HealthIndicatorService,
   type HealthCheckResult,
 } from '@nestjs/terminus';
+import { OwnRoutes } from '../core/own-routes.js';
 import { DrainingService } from '../draining/draining.service.js';
 import { ResilienceService } from '../module/resilience.service.js';
 import {
@@ -20,10 +31,13 @@ import { indicate, jsonReady } from './indicator-result.js';
 import { WholeAnswers } from './whole-answers.js';
 import { HEALTH_OPTIONS, type HealthSettings } from './resilience-health.options.js';
 
-/** The controller that answers below `path`, through Terminus. */
-export function createHealthController(path: string): Type {
-  @Controller(path)
+/** The controller that answers below `path`, through Terminus. Whoever probes knows of no version. */
+export function createHealthController({ path, guards, decorators }: HealthSettings): Type {
+  @OwnRoutes()
+  @Controller({ path, version: VERSION_NEUTRAL })
+  @UseGuards(...guards)
   @UseInterceptors(WholeAnswers)
+  @applyDecorators(...decorators)
   class HealthController {
     constructor(
       @Inject(HealthCheckService) private readonly health: HealthCheckService,
@@ -40,7 +54,7 @@ export function createHealthController(path: string): Type {
       @Inject(HEALTH_OPTIONS) private readonly settings: HealthSettings,
     ) {
       for (const route of ['', 'live', 'ready', 'startup', 'deep', 'resilience'])
-        draining.alwaysServe(`${path}/${route}`);
+        draining.alwaysServeExactly(`${path}/${route}`);
     }
 
     /** Everything that is known, by the last results. */

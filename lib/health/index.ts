@@ -22,4 +22,8 @@ export {
 export { Probe, type ProbeCheck, type ProbeResult, type ProbeStatus } from './probe.js';
 export type { ProbeKind, ProbeOptions } from './probe.options.js';
 export { ResilienceHealthModule } from './resilience-health.module.js';
-export type { GivenProbe, ResilienceHealthOptions } from './resilience-health.options.js';
+export type {
+  GivenProbe,
+  ResilienceHealthOptions,
+  ResilienceIndicatorOptions,
+} from './resilience-health.options.js';

@@ -11,7 +11,14 @@ import {
   LivenessHealthIndicator,
   ReadinessHealthIndicator,
 } from './indicators.js';
-import { HEALTH_OPTIONS, healthTable, type ResilienceHealthOptions } from './resilience-health.options.js';
+import {
+  HEALTH_OPTIONS,
+  healthTable,
+  indicatorsTable,
+  type HealthSettings,
+  type ResilienceHealthOptions,
+  type ResilienceIndicatorOptions,
+} from './resilience-health.options.js';
 
 const PROVIDED = [
   HealthMonitor,
@@ -35,21 +42,39 @@ const PROVIDED = [
  */
 @Module({})
 export class ResilienceHealthModule {
-  /** With the endpoints. */
+  /**
+   * With the endpoints.
+   *
+   * @throws {@link InvalidOptionsError} naming every option that cannot be.
+   */
   static register(options: ResilienceHealthOptions = {}): DynamicModule {
-    const definition = ResilienceHealthModule.forIndicators(options);
-    return { ...definition, controllers: [createHealthController(options.path ?? 'health')] };
-  }
-
-  /** Only the indicators, for a Terminus controller of one's own. */
-  static forIndicators(options: Omit<ResilienceHealthOptions, 'path'> = {}): DynamicModule {
     refuseProblems(checkOptions(healthTable, options, 'ResilienceHealthModule.register'));
+    const settings = resolveOptions(healthTable, options);
+    const definition = definitionOf(settings);
     return {
-      module: ResilienceHealthModule,
-      // Terminus would log an error for each answer of an unready application, every few seconds.
-      imports: [TerminusModule.forRoot({ logger: false })],
-      providers: [...PROVIDED, { provide: HEALTH_OPTIONS, useValue: resolveOptions(healthTable, options) }],
-      exports: [...PROVIDED, TerminusModule],
+      ...definition,
+      imports: [...definition.imports, ...settings.imports],
+      controllers: [createHealthController(settings)],
     };
   }
+
+  /**
+   * Only the indicators, for a Terminus controller of one's own.
+   *
+   * @throws {@link InvalidOptionsError} naming every option that cannot be.
+   */
+  static forIndicators(options: ResilienceIndicatorOptions = {}): DynamicModule {
+    refuseProblems(checkOptions(indicatorsTable, options, 'ResilienceHealthModule.forIndicators'));
+    return definitionOf(resolveOptions(healthTable, options));
+  }
+}
+
+function definitionOf(settings: HealthSettings) {
+  return {
+    module: ResilienceHealthModule,
+    // Terminus would log an error for each answer of an unready application, every few seconds.
+    imports: [TerminusModule.forRoot({ logger: false })],
+    providers: [...PROVIDED, { provide: HEALTH_OPTIONS, useValue: settings }],
+    exports: [...PROVIDED, TerminusModule],
+  };
 }

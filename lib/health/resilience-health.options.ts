@@ -1,3 +1,4 @@
+import type { CanActivate, ModuleMetadata, Type } from '@nestjs/common';
 import type { Duration } from '../core/duration.js';
 import { sharedSymbol } from '../core/identity.js';
 import { defineOptions } from '../core/option-table.js';
@@ -17,6 +18,12 @@ export interface GivenProbe extends ProbeOptions {
 export interface ResilienceHealthOptions {
   /** Where the endpoints are mounted. Default `health`. */
   readonly path?: string;
+  /** Guards in front of the endpoints, as in `@UseGuards()`. Default none: a kubelet comes without a user. */
+  readonly guards?: readonly (Type<CanActivate> | CanActivate)[];
+  /** Modules that export what the guards need. */
+  readonly imports?: ModuleMetadata['imports'];
+  /** Further decorators for the controller: what a global guard reads, such as `Public()`. */
+  readonly decorators?: readonly ClassDecorator[];
   /** What an open circuit breaker does to readiness. Default `degraded`: 200, and it is named. */
   readonly openBreakers?: 'degraded' | 'unready' | 'ignore';
   /** An event loop that was blocked for longer makes the process not live. Default 10 s. */
@@ -27,9 +34,18 @@ export interface ResilienceHealthOptions {
   readonly probes?: readonly GivenProbe[];
 }
 
+/** The options without those of the endpoints. @publicApi */
+export type ResilienceIndicatorOptions = Omit<
+  ResilienceHealthOptions,
+  'path' | 'guards' | 'imports' | 'decorators'
+>;
+
 /** The options as they are used. */
 export interface HealthSettings {
   readonly path: string;
+  readonly guards: readonly (Type<CanActivate> | CanActivate)[];
+  readonly imports: NonNullable<ModuleMetadata['imports']>;
+  readonly decorators: readonly ClassDecorator[];
   readonly openBreakers: 'degraded' | 'unready' | 'ignore';
   readonly maxEventLoopDelay: number;
   readonly maxHeapPercent: number;
@@ -43,9 +59,7 @@ const givenProbeTable = defineOptions<GivenProbe, object>(
   { name: 'check', kind: 'function', sentence: 'What it checks.' },
 );
 
-/** The options of the health module, for validation and documentation. */
-export const healthTable = defineOptions<ResilienceHealthOptions, HealthSettings>(
-  { name: 'path', kind: 'string', default: 'health', sentence: 'Where the endpoints are mounted.' },
+const indicatorRows = [
   {
     name: 'openBreakers',
     kind: 'one-of',
@@ -74,4 +88,37 @@ export const healthTable = defineOptions<ResilienceHealthOptions, HealthSettings
     defaultText: 'none',
     sentence: 'Probes beside those of `@HealthProbe`, for which nothing has to be injected.',
   },
+] as const;
+
+/** The options of indicators alone, for validation. */
+export const indicatorsTable = defineOptions<ResilienceIndicatorOptions, object>(...indicatorRows);
+
+/** The options of the health module, for validation and documentation. */
+export const healthTable = defineOptions<ResilienceHealthOptions, HealthSettings>(
+  { name: 'path', kind: 'string', default: 'health', sentence: 'Where the endpoints are mounted.' },
+  {
+    name: 'guards',
+    kind: 'list',
+    each: { kind: 'any' },
+    default: [],
+    defaultText: 'none',
+    sentence: 'Guards in front of the endpoints, as in `@UseGuards()`.',
+  },
+  {
+    name: 'imports',
+    kind: 'list',
+    each: { kind: 'any' },
+    default: [],
+    defaultText: 'none',
+    sentence: 'Modules that export what the guards need.',
+  },
+  {
+    name: 'decorators',
+    kind: 'list',
+    each: { kind: 'function' },
+    default: [],
+    defaultText: 'none',
+    sentence: 'Further decorators for the controller, such as `Public()` for a global guard.',
+  },
+  ...indicatorRows,
 );

@@ -30,7 +30,7 @@ class WorkController {
     return 'quick';
   }
 
-  @Get('held') async held() {
+  @Get(['held', 'health/export']) async held() {
     arrived.resolve(undefined);
     await held.promise;
     return 'held';
@@ -38,6 +38,11 @@ class WorkController {
 
   @Get('broken') broken() {
     throw new Error('broken');
+  }
+
+  /** As a Terminus controller of the user may be. */
+  @Get('status') status() {
+    return 'up';
   }
 
   @Get(['patients/:id/health/records', 'vendors/health/live']) records() {
@@ -322,11 +327,33 @@ describe.each(['Express', 'Fastify'])('requests on %s', (platform) => {
     expect(draining.stats().refusedRequests).toBe(2);
   });
 
+  it('DR-01 DR-02 a route of the application below a health path counts, finishes, and is refused like any other', async () => {
+    await start({ readinessDelay: 0 });
+    enableGracefulShutdown(app, silentProcess);
+    const answer = get('/health/export');
+    await arrived.promise;
+    expect(draining.inFlight).toBe(1);
+
+    const closed = app.close();
+    expect((await get('/health/live/export')).status).toBe(503);
+    expect((await get('/health/live/?of=kubelet')).status).not.toBe(503);
+    expect((await get('/health/live')).status).toBe(200);
+    await clock.advance(5_000);
+    held.resolve(undefined);
+
+    expect((await answer).body).toBe('held');
+    await closed;
+    expect(draining.stats()).toMatchObject({ phase: 'closed', cutOffRequests: 0 });
+  });
+
   it('DR-01 finds health endpoints below a global prefix, a version and the path of a module', async () => {
     clock = new ManualClock();
     const module = await Test.createTestingModule({
       imports: [
-        ResilienceModule.forRoot({ clock, draining: { readinessDelay: 0, alwaysServe: ['/quick'] } }),
+        ResilienceModule.forRoot({
+          clock,
+          draining: { readinessDelay: 0, alwaysServe: ['/quick', 'status'] },
+        }),
         ResilienceHealthModule.register(),
         RouterModule.register([{ path: 'internal', module: ResilienceHealthModule }]),
       ],
@@ -344,18 +371,18 @@ describe.each(['Express', 'Fastify'])('requests on %s', (platform) => {
     draining = app.get(DrainingService);
     const statuses = (paths: readonly string[]) =>
       Promise.all(paths.map(async (path) => (await get(path)).status));
-    const served = ['/api/v2/internal/health/live', '/api/vbeta/internal/health/live', '/v2/quick'];
+    const served = ['/api/internal/health/live', '/api/v2/status', '/api/vbeta/status', '/v2/quick'];
     const others = [
       '/api/v2/patients/7/health/records',
       '/api/vbeta/vendors/health/live',
       '/api/v2/held/quick',
     ];
     held.resolve(undefined);
-    expect(await statuses([...served, ...others])).toEqual([200, 200, 200, 200, 200, 404]);
+    expect(await statuses([...served, ...others])).toEqual([200, 200, 200, 200, 200, 200, 404]);
 
     draining.start();
 
-    expect(await statuses(served)).toEqual([200, 200, 200]);
+    expect(await statuses(served)).toEqual([200, 200, 200, 200]);
     expect(await statuses(others)).toEqual([503, 503, 503]);
   });
 

@@ -3,11 +3,21 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import {
   Controller,
   Get,
+  Inject,
   Injectable,
+  Module,
+  SetMetadata,
+  UnauthorizedException,
+  VersioningType,
+  type CanActivate,
   type DynamicModule,
+  type ExecutionContext,
   type INestApplication,
+  type Provider,
   type Type,
+  type VersioningOptions,
 } from '@nestjs/common';
+import { APP_GUARD, Reflector } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { HealthCheckService } from '@nestjs/terminus';
 import { Test } from '@nestjs/testing';
@@ -72,10 +82,11 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
     health: DynamicModule = ResilienceHealthModule.register(),
     controllers: Type[] = [],
     prepare: (dependencies: Dependencies) => void = () => undefined,
+    more: Provider[] = [],
   ) {
     const module = await Test.createTestingModule({
       imports: [ResilienceModule.forRoot({ clock }), health],
-      providers: [Dependencies],
+      providers: [Dependencies, ...more],
       controllers,
     }).compile();
     app =
@@ -343,6 +354,57 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
     expect(ready.status).toBe(503);
     expect(at(ready.body, 'error', 'draining', 'message')).toContain('draining');
     expect((await get('/health/live')).status).toBe(200);
+  });
+
+  it.each([VersioningType.URI, VersioningType.HEADER])(
+    'HL-03 is found without a version, whatever version the application has by default: %s',
+    async (type) => {
+      const versioning = { type, header: 'X-Version', defaultVersion: '1' } as VersioningOptions;
+      await start(undefined, [], () => app.enableVersioning(versioning));
+      expect((await get('/health/live')).status).toBe(200);
+      expect((await get('/health/ready')).status).toBe(200);
+    },
+  );
+
+  it('HL-03 a global guard is told to let probes in, or one of their own stands in front of them', async () => {
+    const Public = () => SetMetadata('public', true);
+    class Authenticated implements CanActivate {
+      constructor(private readonly reflector: Reflector) {}
+
+      canActivate(context: ExecutionContext): boolean {
+        if (this.reflector.getAllAndOverride('public', [context.getHandler(), context.getClass()]) === true)
+          return true;
+        throw new UnauthorizedException();
+      }
+    }
+    const global = {
+      provide: APP_GUARD,
+      inject: [Reflector],
+      useFactory: (it: Reflector) => new Authenticated(it),
+    };
+    await start(undefined, [], undefined, [global]);
+    expect((await get('/health/live')).status).toBe(401);
+    await app.close();
+
+    await start(ResilienceHealthModule.register({ decorators: [Public()] }), [], undefined, [global]);
+    expect((await get('/health/live')).status).toBe(200);
+    await app.close();
+
+    @Injectable()
+    class Inside implements CanActivate {
+      constructor(@Inject('open') private readonly open: boolean) {}
+
+      canActivate(): boolean {
+        return this.open;
+      }
+    }
+    @Module({ providers: [{ provide: 'open', useValue: false }], exports: ['open'] })
+    class GuardModule {}
+    await start(ResilienceHealthModule.register({ guards: [Inside], imports: [GuardModule] }));
+    expect((await get('/health/live')).status).toBe(403);
+    expect(() => ResilienceHealthModule.forIndicators({ guards: [Inside] } as never)).toThrow(
+      /ResilienceHealthModule\.forIndicators.*"guards"/,
+    );
   });
 
   it('HL-07 a probe that is not critical degrades readiness and never fails it', async () => {
