@@ -4,14 +4,14 @@ import type { OptionProblem } from '../../core/errors.js';
 /**
  * How much chaos may hit at most:
  *
- * | radius      | pipelines | calls | for    |
+ * | radius      | targets   | calls | for    |
  * | ----------- | --------- | ----- | ------ |
  * | `minimal`   | 1         | 10 %  | 1 min  |
  * | `limited`   | 3         | 50 %  | 5 min  |
  * | `moderate`  | 10        | 100 % | 30 min |
  * | `extensive` | all       | 100 % | any    |
  *
- * `extensive` needs `approvedBy`.
+ * A target is a pipeline, or a circuit breaker that is forced open and stands in none. `extensive` needs `approvedBy`.
  *
  * @publicApi
  */
@@ -26,6 +26,13 @@ export interface BlastLimits {
 }
 
 const MINUTE_MS = 60_000;
+
+/** What somebody wants to hit. */
+export interface WantedReach extends Omit<BlastLimits, 'targets'> {
+  readonly pipelines: number;
+  /** Circuits to be forced open that stand in none of these. */
+  readonly circuits: number;
+}
 
 export const BLAST_RADII: Readonly<Record<BlastRadius, BlastLimits>> = {
   minimal: { targets: 1, ratePercent: 10, durationMs: MINUTE_MS },
@@ -44,7 +51,7 @@ export const DEFAULT_RADIUS: BlastRadius = 'moderate';
 export function radiusProblems(
   radius: BlastRadius,
   approvedBy: string | undefined,
-  wanted: BlastLimits,
+  wanted: WantedReach,
   where: string,
 ): OptionProblem[] {
   const limits = BLAST_RADII[radius];
@@ -57,8 +64,8 @@ export function radiusProblems(
     const message = 'A blast radius of "extensive" needs "approvedBy": who answers for it.';
     problems.push({ where, option: 'approvedBy', message });
   }
-  if (wanted.targets > limits.targets) {
-    beyond('target', `It hits ${wanted.targets} pipelines`, `${limits.targets}`);
+  if (wanted.pipelines + wanted.circuits > limits.targets) {
+    beyond('target', `It hits ${whatIsHit(wanted)}`, `${limits.targets}`);
   }
   if (wanted.ratePercent > limits.ratePercent) {
     beyond('ratePercent', `It hits ${wanted.ratePercent} % of calls`, `${limits.ratePercent} %`);
@@ -67,4 +74,9 @@ export function radiusProblems(
     beyond('duration', `It lasts ${formatDuration(wanted.durationMs)}`, formatDuration(limits.durationMs));
   }
   return problems;
+}
+
+function whatIsHit({ pipelines, circuits }: WantedReach): string {
+  const parts = [pipelines > 0 && `${pipelines} pipelines`, circuits > 0 && `${circuits} circuit breakers`];
+  return parts.filter(Boolean).join(' and ');
 }

@@ -189,12 +189,11 @@ export function experimentProblems(
     }
   });
   if (problems.length > 0) return problems;
-  const hit = new Set(settings.faults.flatMap((fault) => injector.pipelinesOf(fault)));
   const { blastRadius = 'moderate', approvedBy } = options;
   return radiusProblems(
     blastRadius,
     approvedBy,
-    { targets: hit.size, ratePercent: 0, durationMs: settings.durationMs },
+    { ...injector.hitBy(settings.faults), ratePercent: 0, durationMs: settings.durationMs },
     where,
   );
 }

@@ -4,10 +4,10 @@ import { announce, clockOf } from '../../core/environment.js';
 import { ChaosInjectedError, type OptionProblem } from '../../core/errors.js';
 import { refuseProblems } from '../../core/option-table.js';
 import type { CircuitBreakerPolicy } from '../circuit-breaker/index.js';
-import { DEFAULT_RADIUS, radiusProblems } from './blast-radius.js';
+import { DEFAULT_RADIUS, radiusProblems, type WantedReach } from './blast-radius.js';
 import { chaosProblems } from './chaos.options.js';
 import { ChaosPolicy } from './chaos.policy.js';
-import { unknownTarget, type Joinable, type TargetMatcher } from './fault-target.js';
+import { holdsAny, unknownTarget, type Joinable, type TargetMatcher } from './fault-target.js';
 import { ForcedCircuits } from './forced-circuits.js';
 import {
   LiveFault,
@@ -37,7 +37,7 @@ export class FaultInjector {
   private readonly clock: Clock;
   private readonly pipelines = new Set<Joinable>();
   private readonly faults = new Map<string, LiveFault>();
-  private readonly circuits = new ForcedCircuits();
+  private readonly circuits: ForcedCircuits;
   private started = 0;
   /** By faults that have ended. */
   private injectedBefore = 0;
@@ -48,6 +48,7 @@ export class FaultInjector {
     private readonly breakers: () => Iterable<CircuitBreakerPolicy> = () => [],
   ) {
     this.clock = clockOf(environment);
+    this.circuits = new ForcedCircuits(environment.events);
   }
 
   /** Makes a pipeline known; answers with what it asks for its guests. */
@@ -61,17 +62,19 @@ export class FaultInjector {
     return [...new Set([...this.pipelines].map(({ name }) => name))];
   }
 
-  /** The pipelines that a fault would hit. */
-  pipelinesOf(options: FaultOptions): readonly Joinable[] {
-    const matchers = matchersOf(options);
-    return [...this.pipelines].filter((pipeline) => matchers.some((matcher) => matcher.matches(pipeline)));
+  /** How much several faults would hit together. */
+  hitBy(faults: readonly FaultOptions[]): Pick<WantedReach, 'pipelines' | 'circuits'> {
+    const pipelines = new Set(faults.flatMap((fault) => this.pipelinesOf(matchersOf(fault))));
+    const circuits = new Set(faults.flatMap((fault) => this.circuitsOf(fault, matchersOf(fault))));
+    const alone = [...circuits].filter((circuit) => ![...pipelines].some((one) => holdsAny(one, [circuit])));
+    return { pipelines: pipelines.size, circuits: alone.length };
   }
 
   /** Everything that is wrong with a fault, here and now. */
   problems(options: FaultOptions, where: string): OptionProblem[] {
     const problems = faultProblems(options, where);
     if (problems.length > 0) return problems;
-    const pipelines = this.pipelinesOf(options);
+    const pipelines = this.pipelinesOf(matchersOf(options));
     const unknown = matchersOf(options).filter(
       (matcher) =>
         !pipelines.some((pipeline) => matcher.matches(pipeline)) &&
@@ -81,7 +84,7 @@ export class FaultInjector {
     return [
       ...chaosProblems(chaosOf(options), where, this.environment),
       ...unknown.map((matcher) => ({ where, option: 'target', message: this.nothingAt(matcher) })),
-      ...radiusProblems(blastRadius, approvedBy, { ...reachOf(options), targets: pipelines.length }, where),
+      ...radiusProblems(blastRadius, approvedBy, { ...reachOf(options), ...this.hitBy([options]) }, where),
     ];
   }
 
@@ -101,7 +104,8 @@ export class FaultInjector {
     if (circuits.length > 0) {
       const message = `The circuit was forced open by chaos "${name}".`;
       this.circuits.force(fault, circuits, new ChaosInjectedError(message, { policy: name }));
-      fault.holds(circuits);
+      const covered = this.pipelinesOf(fault.matchers).filter((pipeline) => holdsAny(pipeline, circuits));
+      fault.holds(circuits, covered.length + this.hitBy([options]).circuits);
     }
     this.faults.set(id, fault);
     for (const pipeline of this.pipelines) fault.hits(pipeline);
@@ -147,6 +151,10 @@ export class FaultInjector {
       by: how,
       totalInjected: fault.totalInjected,
     }));
+  }
+
+  private pipelinesOf(matchers: readonly TargetMatcher[]): readonly Joinable[] {
+    return [...this.pipelines].filter((pipeline) => matchers.some((matcher) => matcher.matches(pipeline)));
   }
 
   /** A tripped circuit that hits every call is the breaker itself, forced open. */

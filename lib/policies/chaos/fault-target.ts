@@ -31,6 +31,10 @@ export interface Joinable {
   readonly policies: readonly Policy[];
 }
 
+export function holdsAny({ policies }: Joinable, wanted: readonly Policy[]): boolean {
+  return policies.some((policy) => wanted.includes(policy));
+}
+
 /** Tells what is meant by a target. */
 export class TargetMatcher {
   private readonly pattern: RegExp;

@@ -2,11 +2,12 @@ import type { Clock } from '../../core/clock.js';
 import { parseDuration } from '../../core/duration.js';
 import { TimerEntry } from '../../core/timer-entry.js';
 import type { CircuitBreakerPolicy } from '../circuit-breaker/index.js';
-import { BLAST_RADII, DEFAULT_RADIUS, type BlastLimits } from './blast-radius.js';
+import { BLAST_RADII, DEFAULT_RADIUS, type WantedReach } from './blast-radius.js';
 import type { ChaosOptions } from './chaos.options.js';
 import type { ChaosPolicy } from './chaos.policy.js';
 import type { ChaosFault } from './fault.js';
-import { TargetMatcher, type FaultTarget, type Joinable } from './fault-target.js';
+import { TargetMatcher, holdsAny, type FaultTarget, type Joinable } from './fault-target.js';
+import type { CircuitHolder } from './forced-circuits.js';
 import type { FaultOptions } from './live-fault.options.js';
 
 /** How a fault ended: its time was over, somebody stopped it, or the experiment that had started it took it back. */
@@ -34,16 +35,16 @@ export interface ActiveFault {
 }
 
 /** A fault, from its start to its end. */
-export class LiveFault extends TimerEntry implements ActiveFault {
+export class LiveFault extends TimerEntry implements ActiveFault, CircuitHolder {
   readonly matchers: readonly TargetMatcher[];
   readonly durationMs: number;
   readonly startedAt: string;
   endedBy: FaultEnd | undefined;
-  /** The circuits that it forced open, where it did so in place of joining pipelines. */
+  /** The circuits that it forced open, and as how many targets they count. */
   private circuits: readonly CircuitBreakerPolicy[] = [];
-  /** How many calls these have refused: before, and in the end. */
-  private refusedBefore = 0;
-  private refusedAtEnd: number | undefined;
+  private held = 0;
+  /** Calls that these have refused because of it. */
+  private refused = 0;
   private readonly joined = new Set<Joinable>();
   private readonly maxTargets: number;
 
@@ -90,20 +91,20 @@ export class LiveFault extends TimerEntry implements ActiveFault {
     return this.policy.stats().totalInjected + this.refused;
   }
 
-  private get refused(): number {
-    return (this.refusedAtEnd ?? refusalsOf(this.circuits)) - this.refusedBefore;
-  }
-
-  /** It does its work through circuits, and joins no pipeline. */
-  holds(circuits: readonly CircuitBreakerPolicy[]): void {
+  /** Pipelines that these circuits stand in are hit by them. */
+  holds(circuits: readonly CircuitBreakerPolicy[], targets: number): void {
     this.circuits = circuits;
-    this.refusedBefore = refusalsOf(circuits);
+    this.held = targets;
   }
 
-  /** Whether it is for a pipeline. One that was made after its start joins while the blast radius has room for it. */
+  onRefused(): void {
+    this.refused++;
+  }
+
+  /** Whether it joins a pipeline. One that was made after its start joins while the blast radius has room for it. */
   hits(pipeline: Joinable): boolean {
     if (this.joined.has(pipeline)) return true;
-    if (this.circuits.length > 0 || this.joined.size >= this.maxTargets) return false;
+    if (this.joined.size + this.held >= this.maxTargets || holdsAny(pipeline, this.circuits)) return false;
     if (!this.matchers.some((matcher) => matcher.matches(pipeline))) return false;
     this.joined.add(pipeline);
     return true;
@@ -116,7 +117,6 @@ export class LiveFault extends TimerEntry implements ActiveFault {
   end(how: FaultEnd): boolean {
     if (this.endedBy !== undefined) return false;
     this.endedBy = how;
-    this.refusedAtEnd = refusalsOf(this.circuits);
     this.onEnd(how);
     return true;
   }
@@ -124,10 +124,6 @@ export class LiveFault extends TimerEntry implements ActiveFault {
   onDue(): void {
     this.end('time');
   }
-}
-
-function refusalsOf(circuits: readonly CircuitBreakerPolicy[]): number {
-  return circuits.reduce((sum, circuit) => sum + circuit.stats().totalRejected, 0);
 }
 
 export function matchersOf({ target }: FaultOptions): readonly TargetMatcher[] {
@@ -149,6 +145,6 @@ function durationOf({ duration = '60s' }: FaultOptions): number {
 }
 
 /** What share of calls, for how long. */
-export function reachOf(options: FaultOptions): Omit<BlastLimits, 'targets'> {
+export function reachOf(options: FaultOptions): Pick<WantedReach, 'ratePercent' | 'durationMs'> {
   return { ratePercent: rateOf(options) / (options.every ?? 1), durationMs: durationOf(options) };
 }

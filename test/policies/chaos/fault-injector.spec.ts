@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { InvalidOptionsError, type OptionProblem } from '../../../lib/core/errors.js';
+import { CircuitOpenError, InvalidOptionsError, type OptionProblem } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
@@ -92,10 +92,71 @@ describe('FaultInjector', () => {
     const fault = injector.start({ target: ['lonely', 'gateway'], fault: 'circuit-open' });
 
     expect([breaker.state, lonely.state]).toEqual(['forced-open', 'forced-open']);
-    expect(fault.targets).toEqual(['gateway', 'lonely']);
+    expect(fault.targets).toEqual(['Shop.search', 'gateway', 'lonely']);
     fault.stop();
     expect([breaker.state, lonely.state]).toEqual(['closed', 'closed']);
     expect(breaker.stats().reason).toBe('chaos has ended');
+  });
+
+  it('CH-02 a tripped circuit is in every pipeline that it is for, as a breaker or as a fault', async () => {
+    const { breaker, injector, clock, search, call } = setUp();
+    const target = ['Shop.search', { kind: 'circuitBreaker', name: 'gateway' }] as const;
+
+    const fault = injector.start({ target, fault: 'circuit-open' });
+    const answers = [await call(), await call(search)];
+    const policies = [breaker];
+    const more = new Pipeline(
+      'Shop.refund',
+      policies,
+      clock,
+      undefined,
+      injector.join({ name: 'x', policies }),
+    );
+    await call(more);
+
+    expect(fault.targets).toEqual(['Shop.search', 'gateway']);
+    expect(answers.every((answer) => answer instanceof CircuitOpenError)).toBe(true);
+    expect([fault.totalInjected, breaker.stats().totalRejected, injector.stats().totalInjected]).toEqual([
+      3, 2, 3,
+    ]);
+    fault.stop();
+    expect([await call(), await call(search)]).toEqual(['fine', 'fine']);
+  });
+
+  it('CH-02 what a tripped circuit refuses is counted once, and a reset takes nothing back', async () => {
+    const { breaker, injector, call } = setUp();
+    const target = { kind: 'circuitBreaker', name: 'gateway' } as const;
+    breaker.forceOpen('by hand');
+    for (let i = 0; i < 7; i++) await call();
+    breaker.close();
+    const first = injector.start({ target, fault: 'circuit-open' });
+    for (let i = 0; i < 5; i++) await call();
+    const counts = [injector.stats().totalInjected];
+    breaker.reset();
+    counts.push(injector.stats().totalInjected);
+    const second = injector.start({ target, fault: 'circuit-open' });
+    await call();
+    second.stop();
+    const refusal = await call();
+    breaker.forceOpen('by hand');
+    await call();
+    first.stop();
+    await call();
+
+    expect(counts).toEqual([5, 5]);
+    expect(refusal).toMatchObject({ cause: { policy: 'fault-1' } });
+    expect([first.totalInjected, second.totalInjected]).toEqual([6, 1]);
+    expect(injector.stats().totalInjected).toBe(7);
+  });
+
+  it('CH-02 nobody listens once no circuit is forced', () => {
+    const { events, injector } = setUp();
+
+    const faults = ['gateway', 'lonely'].map((target) => injector.start({ target, fault: 'circuit-open' }));
+
+    expect(events.wants('circuitBreaker', 'rejected')).toBe(true);
+    for (const fault of faults) fault.stop();
+    expect(events.active).toBe(false);
   });
 
   it('CH-02 other faults are for pipelines, and force no circuit', async () => {
@@ -178,6 +239,27 @@ describe('FaultInjector', () => {
     expect(problems.map(({ where, option }) => [where, option])).toEqual(
       refused.map((option) => ['fault "fault-1"', option]),
     );
+  });
+
+  it('CH-05 circuits that stand alone count as much as pipelines', () => {
+    const clock = new ManualClock();
+    const breakers = Array.from({ length: 11 }, (_, i) => new CircuitBreakerPolicy(`x${i}`, {}, { clock }));
+    const injector = new FaultInjector({ clock }, () => breakers);
+    const policies = breakers.slice(0, 2);
+    injector.join({ name: 'Shop.search', policies });
+    const target = { kind: 'circuitBreaker', name: 'x*' } as const;
+
+    const [problem] = problemsOf(() =>
+      injector.start({ target, fault: 'circuit-open', blastRadius: 'limited', ratePercent: 100 }),
+    );
+    const states = breakers.map(({ state }) => state);
+    const fault = injector.start({ target, fault: 'circuit-open' });
+    const late = injector.join({ name: 'x-late', policies: [new BulkheadPolicy('x', {}, { clock })] });
+
+    expect(problem?.option).toBe('target');
+    expect(states).toEqual(breakers.map(() => 'closed'));
+    expect(fault.targets).toHaveLength(11);
+    expect(late()).toEqual([]);
   });
 
   it.each<[unknown]>([
