@@ -13,7 +13,7 @@ import { CallbackTimer } from '../core/timer-entry.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
 import { scanProviders } from '../module/class-scan.js';
 import type { ResilienceRuntime } from '../module/resilience.runtime.js';
-import { probesOf } from './health-probe.decorator.js';
+import { probeName, probesOf } from './health-probe.decorator.js';
 import type { ProbeKind, ProbeOptions } from './probe.options.js';
 import { Probe, type ProbeCheck, type ProbeResult } from './probe.js';
 import { HEALTH_OPTIONS, type HealthSettings } from './resilience-health.options.js';
@@ -55,14 +55,15 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
       if (typeof instance !== 'object' || instance === null || seen.has(instance)) continue;
       seen.add(instance);
       for (const { key, options } of probesOf(Object.getPrototypeOf(instance) as object | null)) {
-        const where = `@HealthProbe on ${instance.constructor.name}.${String(key)}`;
+        const name = probeName(instance, key);
+        const where = `@HealthProbe on ${name}`;
         if (!isSingle) {
           const message = 'It needs a provider with one instance: this one has one per request or per use.';
           problems.push({ where, message });
           continue;
         }
         const check: ProbeCheck = (signal) => (instance as Record<string | symbol, ProbeCheck>)[key]!(signal);
-        this.declare(options, check, where, names, problems);
+        this.declare({ name, ...options }, check, where, names, problems);
       }
     }
     if (problems.length > 0) throw new InvalidOptionsError(problems);

@@ -21,14 +21,18 @@ const declared = sharedState('health-probes', () => new WeakMap<object, Declared
  */
 export function HealthProbe(options: ProbeOptions): MethodDecorator {
   return (target, key, descriptor) => {
-    const name = `${target.constructor.name}.${String(key)}`;
     if (typeof target === 'function' || typeof descriptor?.value !== 'function') {
-      throw new TypeError(`@HealthProbe on ${name}: it belongs on an instance method.`);
+      throw new TypeError(`@HealthProbe on ${probeName(target, key)}: it belongs on an instance method.`);
     }
     const probes = declared.get(target) ?? [];
-    probes.push({ key, options: { name, ...options } });
+    probes.push({ key, options });
     declared.set(target, probes);
   };
+}
+
+/** What a probe is called that has no name of its own: by the class that is in use, and not the one that declares it. */
+export function probeName(instance: object, key: string | symbol): string {
+  return `${instance.constructor.name}.${String(key)}`;
 }
 
 /** The probes that a class declares, its base classes' included; a method that was overridden counts once. */

@@ -83,7 +83,12 @@ export class DeepHealthIndicator {
   }
 }
 
-/** The application's circuit breakers: degraded, and named, while any is open. @publicApi */
+/**
+ * The application's circuit breakers: degraded while any is open, for all calls or for a key. It is named, and its open
+ * keys are counted.
+ *
+ * @publicApi
+ */
 @Injectable()
 export class CircuitBreakerHealthIndicator {
   constructor(
@@ -100,14 +105,18 @@ export class CircuitBreakerHealthIndicator {
   ): Promise<HealthIndicatorResult> {
     const { names, whenOpen = 'degraded' } = options;
     const all = named(this.resilience.stats().circuitBreakers, names);
-    const open = all.flatMap(({ name, state, keys }) => [
-      ...(isOpen(state) ? [name] : []),
-      ...Object.entries(keys?.notClosed ?? {}).flatMap(([key, its]) =>
-        isOpen(its) ? [`${name} (${key})`] : [],
-      ),
-    ]);
+    // A number of keys, and never a key: this is answered to whoever asks, and a key may be a person.
+    const openKeys = Object.fromEntries(
+      all.flatMap(({ name, keys }) => {
+        const count = Object.values(keys?.notClosed ?? {}).filter(isOpen).length;
+        return count === 0 ? [] : [[name, count] as const];
+      }),
+    );
+    const open = all
+      .filter(({ name, state }) => isOpen(state) || Object.hasOwn(openKeys, name))
+      .map(({ name }) => name);
     const states = Object.fromEntries(all.map(({ name, state }) => [name, state]));
-    return indicate(this.indicator, key, open.length === 0 ? 'up' : whenOpen, { open, states });
+    return indicate(this.indicator, key, open.length === 0 ? 'up' : whenOpen, { open, openKeys, states });
   }
 }
 

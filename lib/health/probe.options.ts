@@ -13,7 +13,7 @@ export type ProbeKind = 'liveness' | 'readiness' | 'deep';
 /** Options of a health probe. @publicApi */
 export interface ProbeOptions {
   readonly kind: ProbeKind;
-  /** Default: `Class.method`. */
+  /** Default: `Class.method`, by the class of the instance. */
   readonly name?: string;
   /** How long after a check the next one begins. Default 5 s. */
   readonly interval?: Duration;

@@ -243,6 +243,23 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
     expect(at((await get('/health/live')).body, 'details', 'heap', 'status')).toBe('up');
   });
 
+  it('HL-03 a probe of a base class is one of each class that has it, under its name', async () => {
+    abstract class Store {
+      @HealthProbe({ kind: 'readiness' })
+      ping() {
+        return { store: this.constructor.name };
+      }
+    }
+    class Orders extends Store {}
+    class Invoices extends Store {}
+
+    await start(undefined, [], undefined, [Orders, Invoices]);
+
+    const { body } = await get('/health/ready');
+    expect(at(body, 'details', 'Orders.ping', 'details')).toEqual({ store: 'Orders' });
+    expect(at(body, 'details', 'Invoices.ping', 'details')).toEqual({ store: 'Invoices' });
+  });
+
   it('HL-03 refuses probes without a name or a check, and names that are taken, all at once', async () => {
     expect(() =>
       ResilienceHealthModule.register({ probes: [{ kind: 'deep' } as unknown as GivenProbe] }),
@@ -297,6 +314,31 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
     expect(ready.status).toBe(status);
     if (shown === undefined) expect(at(ready.body, 'details', 'circuitBreakers')).toBeUndefined();
     else expect(at(ready.body, 'details', 'circuitBreakers')).toMatchObject(shown);
+  });
+
+  it('HL-04 open keys are counted, and never shown to whoever asks', async () => {
+    await start();
+    const resilience = app.get(ResilienceService);
+    resilience.circuitBreaker('payments').forceOpen();
+    const breaker = resilience.circuitBreaker('tenants', {
+      failureThreshold: 1,
+      key: ({ args }) => args[0] as string,
+    });
+    for (const tenant of ['alice@example.org', 'bob@example.org'])
+      await breaker.execute(down, { args: [tenant] }).catch(() => undefined);
+
+    const ready = await get('/health/ready');
+
+    expect(ready.status).toBe(200);
+    expect(at(ready.body, 'details', 'circuitBreakers')).toMatchObject({
+      status: 'degraded',
+      open: ['payments', 'tenants'],
+      openKeys: { tenants: 2 },
+      states: { payments: 'forced-open', tenants: 'closed' },
+    });
+    expect(JSON.stringify([ready.body, (await get('/health')).body])).not.toContain('example.org');
+    const { body } = await get('/health/resilience');
+    expect(at(body, 'circuitBreakers', 'tenants', 'keys', 'notClosed', 'bob@example.org')).toBe('open');
   });
 
   it('CB-28 a pod without traffic is ready again when the open duration is over', async () => {
