@@ -178,6 +178,7 @@ describe('OpenTelemetry', () => {
     // What nobody knows yet is not observed.
     expect(before('resilience_circuitbreaker_failure_rate_percent')).toEqual({});
     expect(before('resilience_bulkhead_max_concurrent')).toEqual({ one: 1 });
+    expect(before('resilience_circuitbreaker_open_keys')).toEqual({ shop: 0 });
     expect(before('resilience_drain_state')).toMatchObject({ ready: 1, draining: 0 });
 
     for (let i = 0; i < 3; i++) await shop.open(fail);

@@ -266,6 +266,25 @@ describe.each(platforms)('Prometheus on %s', (_platform, create) => {
     expect(names).toEqual(new Set(['decision', 'kind', 'level', 'name', 'outcome', 'state']));
   });
 
+  it('OP-05 open circuits of keys are counted, and their keys are no labels', async () => {
+    const { resilience } = await start();
+    const key = ({ args }: { args: readonly unknown[] }) => String(args[0]);
+    const breaker = resilience.circuitBreaker('tenants', { failureThreshold: 1, key });
+    for (const tenant of ['eu', 'us']) await breaker.execute(fail, { args: [tenant] }).catch(() => undefined);
+    await breaker.execute(() => 'fine', { args: ['asia'] });
+
+    const text = await scrape();
+
+    expect(series(text, 'resilience_circuitbreaker_open_keys')).toMatchObject({
+      'name="tenants"': '2',
+      'name="shop"': '0',
+    });
+    expect(series(text, 'resilience_circuitbreaker_state')).toMatchObject({
+      'name="tenants",state="open"': '0',
+    });
+    expect(text).not.toMatch(/"(eu|us|asia)"/);
+  });
+
   it('OP-02 a counter never goes down: not when a policy is reset, nor when a call is taken back', async () => {
     const { shop, resilience } = await start();
     const values = async () => {

@@ -47,10 +47,20 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     name: 'resilience_circuitbreaker_state',
     type: 'gauge',
     unit: '1',
-    help: '1 for the state that the circuit breaker is in, 0 for the others.',
+    help: '1 for the state that the circuit breaker is in, 0 for the others; of one with keys, to calls without one.',
     label: 'state',
     read: ({ state }) =>
       Object.fromEntries(Object.entries(STATES).map(([ours, theirs]) => [theirs, ours === state ? 1 : 0])),
+  }),
+  family({
+    kind: 'circuitBreaker',
+    name: 'resilience_circuitbreaker_open_keys',
+    type: 'gauge',
+    unit: '1',
+    help: 'Keys for which the circuit breaker is open, by itself or by force: at most the 100 that its stats list.',
+    read: ({ keys }) =>
+      Object.values(keys?.notClosed ?? {}).filter((state) => state === 'open' || state === 'forced-open')
+        .length,
   }),
   family({
     kind: 'circuitBreaker',
