@@ -1,5 +1,4 @@
 import { Logger, ShutdownSignal, type INestApplicationContext } from '@nestjs/common';
-import type { Clock } from '../core/clock.js';
 import { formatDuration } from '../core/duration.js';
 import { DrainingService } from './draining.service.js';
 
@@ -61,6 +60,9 @@ class GracefulShutdown {
   private readonly signals = new Set<string>();
   private received = 0;
   private closed: Promise<void> | undefined;
+  /** Whether Nest closes by now, for which a signal gives it `closeTimeout`. */
+  private nestCloses = false;
+  private cancelLimit: (() => void) | undefined;
 
   constructor(
     private readonly app: INestApplicationContext,
@@ -121,6 +123,8 @@ class GracefulShutdown {
   /** Closes, and ends the process. */
   private async end(signal: string): Promise<void> {
     closing.add(this);
+    // It may be closing already, without a signal, and hang.
+    if (this.nestCloses) this.limit();
     let code = 0;
     try {
       await (this.app as { close: Close }).close(signal);
@@ -144,20 +148,24 @@ class GracefulShutdown {
     const { draining } = this;
     await draining.drain(signal ?? 'app.close()');
     await draining.disconnect();
-    const cancel =
-      this.received === 0 ? undefined : this.limit(draining.clock, draining.settings.closeTimeout);
+    this.nestCloses = true;
+    if (this.received > 0) this.limit();
     try {
       await closeNest();
     } finally {
-      cancel?.();
+      this.cancelLimit?.();
+      this.nestCloses = false;
       for (const listened of this.signals) this.process.off(listened, this.onSignal);
     }
   }
 
   /** Something in the application does not let go: after a signal the process ends nevertheless. */
-  private limit(clock: Clock, closeTimeout: number): () => void {
-    return clock.delay(closeTimeout, () => {
-      this.logger.error(`Closing took longer than ${formatDuration(closeTimeout)}: ends without it.`);
+  private limit(): void {
+    const { clock, settings } = this.draining;
+    this.cancelLimit = clock.delay(settings.closeTimeout, () => {
+      this.logger.error(
+        `Closing took longer than ${formatDuration(settings.closeTimeout)}: ends without it.`,
+      );
       this.finish(1);
     });
   }

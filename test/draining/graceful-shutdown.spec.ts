@@ -178,6 +178,23 @@ describe('enableGracefulShutdown', () => {
     open = undefined;
   });
 
+  it('DR-02 a signal ends the process even where app.close() had begun before it, and hangs', async () => {
+    const { app, host } = await start({ readinessDelay: 0, closeTimeout: '10s' });
+    onDestroy = () => new Promise(() => undefined);
+
+    void app.close();
+    await step('pool closed');
+    await clock.advance(60_000);
+    expect(host.exits).toEqual([]);
+    host.signal('SIGTERM');
+    await clock.advance(9_999);
+    expect(host.exits).toEqual([]);
+    await clock.advance(1);
+
+    expect(host.exits).toEqual([1]);
+    open = undefined;
+  });
+
   it('the process ends with 1 where closing fails', async () => {
     const { app, host } = await start({ readinessDelay: 0 });
     Object.assign(app.getHttpAdapter(), { close: () => Promise.reject(new Error('still in use')) });
