@@ -129,7 +129,9 @@ describe.each(platforms)('Prometheus on %s', (_platform, create) => {
         'failed_without_retry',
       ]),
     );
-    expect(series(text, 'resilience_retry_budget_available')).toEqual({ 'name="shop"': '5' });
+    expect(series(text, 'resilience_retry_budget_available')).toEqual({
+      'name="shop",kind="named"': '5',
+    });
     expect(series(text, 'resilience_bulkhead_active')).toEqual({ 'name="shop"': '0' });
     expect(series(text, 'resilience_bulkhead_queued')).toEqual({ 'name="shop"': '0' });
     expect(series(text, 'resilience_bulkhead_max_concurrent')).toEqual({ 'name="shop"': '1' });
@@ -361,6 +363,42 @@ describe.each(platforms)('Prometheus on %s', (_platform, create) => {
 
     unregister();
     expect(await registry.metrics()).toBe('\n');
+  });
+
+  it('OP-02 a registry that outlives applications serves one after the other, also after one that failed to start', async () => {
+    const registry = new Registry();
+    const failing = create(
+      moduleOf({
+        imports: [ResiliencePrometheusModule.register({ registry })],
+        providers: [{ provide: 'late', useValue: { onModuleInit: fail } }],
+      }),
+    ).then((nest) => nest.init());
+    await expect(failing).rejects.toThrow('down');
+
+    await start({ registry, defaultMetrics: true });
+    await app.close();
+    expect(await registry.metrics()).not.toContain('resilience_');
+
+    await start({ registry, defaultMetrics: true });
+    const text = await scrape();
+    expect(text).toMatch(/^process_cpu_seconds_total \d/m);
+    expect(text).toContain('resilience_drain_state{state="ready"} 1');
+  });
+
+  it('OP-02 a budget that a retry has for itself is apart from a named one that is called the same', async () => {
+    await start(
+      {},
+      {
+        retryBudgets: { shop: { max: 5, window: '10s' }, mail: { max: 7, window: '10s' } },
+        retries: { mail: { budget: { max: 3, window: '10s' } }, news: { budget: 'mail' } },
+      },
+    );
+
+    expect(series(await scrape(), 'resilience_retry_budget_available')).toEqual({
+      'name="mail",kind="own"': '3',
+      'name="mail",kind="named"': '7',
+      'name="shop",kind="named"': '5',
+    });
   });
 
   it('OP-02 speaks OpenMetrics too', async () => {

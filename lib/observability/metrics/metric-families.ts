@@ -261,7 +261,7 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
 export const OTHER_METRICS = {
   budget: {
     name: 'resilience_retry_budget_available',
-    help: 'Retries that the budget allows now, by its own name; one that belongs to a single retry has the name of that.',
+    help: 'Retries that the budget allows now: a named one, or the own one of a retry, which has the name of that.',
   },
   drainState: {
     name: 'resilience_drain_state',

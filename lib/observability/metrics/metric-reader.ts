@@ -4,6 +4,7 @@ import type { DrainPhase } from '../../draining/index.js';
 import { NAMED_KINDS, POLICY_KINDS, type NamedKind } from '../../module/policy-kinds.js';
 import type { SharedStateStats } from '../../module/shared-fleet.js';
 import type { ResilienceService, ResilienceStats } from '../../module/resilience.service.js';
+import type { RetryBudgetStats } from '../../policies/retry/index.js';
 import { METRIC_FAMILIES, type MetricFamily } from './metric-families.js';
 import { RisingTotals } from './rising-totals.js';
 
@@ -67,15 +68,16 @@ export class MetricReader {
     return [...byName].map(([name, { count = 0, sum = 0 }]) => ({ labels: { name }, count, sum }));
   }
 
-  /** Retries that each budget allows now. */
+  /** Retries that each budget allows now: those with a name, and those that retries have for themselves. */
   budgets(): Reading[] {
     const { retries, retryBudgets } = this.stats();
-    const budgets = new Map(
-      [...Object.values(retries).flatMap(({ budget }) => budget ?? []), ...Object.values(retryBudgets)].map(
-        ({ name, budgetRemaining }) => [name, budgetRemaining],
-      ),
+    const own = Object.entries(retries).flatMap(([retry, { budget }]) =>
+      budget === undefined || this.drawsFromNamed(retry, budget.name) ? [] : [[budget.name, budget] as const],
     );
-    return [...budgets].map(([name, value]) => ({ labels: { name }, value }));
+    return [
+      ...readingsOf('own', new Map(own)),
+      ...readingsOf('named', new Map(Object.entries(retryBudgets))),
+    ];
   }
 
   drainState(): Reading[] {
@@ -124,6 +126,12 @@ export class MetricReader {
     );
   }
 
+  /** Whether a retry's budget is the one that everybody finds under its name, and not one of its own called the same. */
+  private drawsFromNamed(retry: string, budget: string): boolean {
+    const named = this.service.find('retryBudget', budget);
+    return named !== undefined && this.service.find('retry', retry)?.budget === named;
+  }
+
   /** Nothing where there is no shared store. */
   private ofStore<R>(read: (store: SharedStateStats) => R[]): R[] {
     const { sharedState } = this.stats();
@@ -164,6 +172,13 @@ export class MetricReader {
     }
     this.current = undefined;
   }
+}
+
+function readingsOf(kind: string, budgets: ReadonlyMap<string, RetryBudgetStats>): Reading[] {
+  return [...budgets].map(([name, { budgetRemaining }]) => ({
+    labels: { name, kind },
+    value: budgetRemaining,
+  }));
 }
 
 /** The values of one policy, each with what its label says. */

@@ -40,7 +40,7 @@ function sourcesOf(reader: MetricReader): readonly MetricSource[] {
   const { storeState, storeFailures, storeCalls, instances } = OTHER_METRICS;
   return [
     ...METRIC_FAMILIES.map((family) => sourceOf(family, reader)),
-    { ...budget, type: 'gauge', labelNames: ['name'], read: () => reader.budgets() },
+    { ...budget, type: 'gauge', labelNames: ['name', 'kind'], read: () => reader.budgets() },
     { ...drainState, type: 'gauge', labelNames: ['state'], read: () => reader.drainState() },
     { ...drainInFlight, type: 'gauge', labelNames: [], read: () => reader.drainInFlight() },
     { ...liveFaults, type: 'gauge', labelNames: [], read: () => reader.liveFaults() },

@@ -1,4 +1,10 @@
-import { Inject, Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  Inject,
+  Module,
+  type DynamicModule,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+} from '@nestjs/common';
 import { Registry, collectDefaultMetrics, type RegistryContentType } from 'prom-client';
 import { checkOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
 import { ResilienceService } from '../../module/resilience.service.js';
@@ -11,6 +17,9 @@ import {
 } from './prometheus.options.js';
 import { registerResilienceMetrics } from './register-metrics.js';
 
+/** Where this one is, the others of `collectDefaultMetrics` are too. */
+const ANY_DEFAULT_METRIC = 'process_cpu_seconds_total';
+
 /**
  * Serves the metrics of all policies at `/metrics`, in the format of Prometheus. Needs `ResilienceModule.forRoot()` beside
  * it, and the package `prom-client`.
@@ -22,15 +31,13 @@ import { registerResilienceMetrics } from './register-metrics.js';
  * @publicApi
  */
 @Module({})
-export class ResiliencePrometheusModule implements OnApplicationShutdown {
-  private readonly unregister: () => void;
+export class ResiliencePrometheusModule implements OnApplicationBootstrap, OnApplicationShutdown {
+  private unregister: (() => void) | undefined;
 
   constructor(
-    @Inject(METRICS_REGISTRY) registry: Registry<RegistryContentType>,
-    @Inject(ResilienceService) service: ResilienceService,
-  ) {
-    this.unregister = registerResilienceMetrics(service, registry);
-  }
+    @Inject(METRICS_REGISTRY) private readonly registry: Registry<RegistryContentType>,
+    @Inject(ResilienceService) private readonly service: ResilienceService,
+  ) {}
 
   /** @throws `InvalidOptionsError` naming every option that cannot be. */
   static register(options: ResiliencePrometheusOptions = {}): DynamicModule {
@@ -45,8 +52,13 @@ export class ResiliencePrometheusModule implements OnApplicationShutdown {
     };
   }
 
+  /** Late: an application that fails to start leaves nothing in a registry that outlives it. */
+  onApplicationBootstrap(): void {
+    this.unregister = registerResilienceMetrics(this.service, this.registry);
+  }
+
   onApplicationShutdown(): void {
-    this.unregister();
+    this.unregister?.();
   }
 }
 
@@ -54,6 +66,8 @@ function registryOf({
   registry = new Registry(),
   defaultMetrics,
 }: PrometheusSettings): Registry<RegistryContentType> {
-  if (defaultMetrics) collectDefaultMetrics({ register: registry });
+  // They are of the process and not of an application: what is there already is left, also by those that close.
+  const collected = registry.getSingleMetric(ANY_DEFAULT_METRIC) !== undefined;
+  if (defaultMetrics && !collected) collectDefaultMetrics({ register: registry });
   return registry;
 }
