@@ -82,7 +82,8 @@ export class ChaosService implements OnApplicationBootstrap, OnDrain, OnModuleDe
    * Starts a fault, without a restart: calls that come from now on meet it.
    *
    * @throws {@link InvalidOptionsError} naming all that is wrong with it: also a target that there is not, with the names
-   *   that are near; more than its blast radius allows; and production, where chaos is not allowed.
+   *   that are near; more than its blast radius allows; production, where chaos is not allowed; and an application that
+   *   shuts down.
    */
   start(fault: FaultOptions): ActiveFault {
     return this.runtime.faults.start(fault);
@@ -149,7 +150,7 @@ export class ChaosService implements OnApplicationBootstrap, OnDrain, OnModuleDe
   private end(): void {
     this.monkey.disable();
     this.laboratory.close('The application closes.');
-    this.clear();
+    this.runtime.faults.close();
     for (const policy of this.runtime.policies.all('chaos').values()) policy.stop();
   }
 }

@@ -423,6 +423,31 @@ describe('ChaosService', () => {
     expect(await payments.charge()).toBe('receipt');
   });
 
+  it('CH-02 nothing begins once the application has closed', async () => {
+    const { app, chaos, clock } = await start();
+    const fault = { target: 'gateway', error: 500 } as const;
+    const prepared = chaos.experiment({
+      name: 'before',
+      steadyState: { name: 's', check: () => true },
+      faults: [fault],
+    });
+    await app.close();
+    const { pending } = clock;
+
+    const refused = [
+      problemsOf(() => chaos.start(fault)),
+      problemsOf(() => chaos.monkey.enable()),
+      problemsOf(() =>
+        chaos.experiment({ name: 'e', steadyState: { name: 's', check: () => true }, faults: [fault] }),
+      ),
+    ];
+
+    expect(refused.map((problems) => problems.length)).toEqual([1, 1, 1]);
+    expect(JSON.stringify(refused)).toContain('The application shuts down: no chaos begins any more.');
+    expect((await prepared.run()).state).toBe('aborted');
+    expect([clock.pending, chaos.active(), chaos.monkey.enabled]).toEqual([pending, [], false]);
+  });
+
   it('CH-03 the monkey is off by default; its options bring it when the application has started', async () => {
     const off = await start();
     await off.clock.advance(600_000);

@@ -57,7 +57,10 @@ export interface ExperimentReport {
   readonly state: ExperimentState;
   /** Why it failed or was aborted. */
   readonly reason: string | undefined;
-  /** Whether the steady state held throughout; `undefined` unless it was completed. */
+  /**
+   * Whether the steady state held throughout; `undefined` unless it was completed, and where a metric of it never had a
+   * number.
+   */
   readonly validated: boolean | undefined;
   readonly blastRadius: BlastRadius;
   readonly approvedBy: string | undefined;

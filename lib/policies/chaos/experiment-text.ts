@@ -50,7 +50,8 @@ export function gameDayText(report: GameDayReport): string {
 
 function outcomeOf({ state, validated }: ExperimentReport): string {
   if (state !== 'completed') return state;
-  return validated === true ? 'completed, the hypothesis held' : 'completed, the hypothesis did not hold';
+  if (validated === undefined) return 'completed, and a metric never had a number: nobody can tell';
+  return validated ? 'completed, the hypothesis held' : 'completed, the hypothesis did not hold';
 }
 
 function timeOf(startedAt: string | undefined, durationMs: number | undefined): string {

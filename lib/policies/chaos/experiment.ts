@@ -57,6 +57,8 @@ export class Experiment {
   private readonly observations: Observation[] = [];
   /** What was seen of each steady state within its window, as shares. */
   private readonly seen = new Map<Steady, { readonly at: number; readonly share: number }[]>();
+  /** Steady states of which something was seen once there were faults. */
+  private readonly judged = new Set<Steady>();
 
   /**
    * @param onChange - Told of each new state, and when it begins to wait for its time.
@@ -106,10 +108,7 @@ export class Experiment {
       hypothesis: options.hypothesis,
       state,
       reason: this.reason,
-      validated:
-        state === 'completed'
-          ? this.observations.every(({ phase, ok }) => phase === 'before' || ok)
-          : undefined,
+      validated: state === 'completed' ? this.held() : undefined,
       blastRadius: options.blastRadius ?? DEFAULT_RADIUS,
       approvedBy: options.approvedBy,
       scheduledFor: options.at?.toISOString(),
@@ -126,6 +125,12 @@ export class Experiment {
       })),
       observations: [...this.observations],
     };
+  }
+
+  /** Whether all held; where one never had a number, nobody can tell. */
+  private held(): boolean | undefined {
+    if (!this.observations.every(({ phase, ok }) => phase === 'before' || ok)) return false;
+    return this.judged.size === this.settings.steadyState.length ? true : undefined;
   }
 
   private async carryOut(): Promise<ExperimentReport> {
@@ -195,6 +200,7 @@ export class Experiment {
     for (const state of this.settings.steadyState) {
       const value = await this.ask(phase, state.name, () => sample(state, this.parts.stats));
       const share = shareOf(state, value);
+      if (share !== undefined && phase !== 'before') this.judged.add(state);
       const mean = share === undefined ? 1 : this.remember(state, share);
       const ok = mean >= state.tolerance;
       allHold &&= ok;

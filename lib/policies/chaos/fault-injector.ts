@@ -7,7 +7,7 @@ import type { CircuitBreakerPolicy } from '../circuit-breaker/index.js';
 import { DEFAULT_RADIUS, radiusProblems, type WantedReach } from './blast-radius.js';
 import { chaosProblems } from './chaos.options.js';
 import { ChaosPolicy } from './chaos.policy.js';
-import { holdsAny, unknownTarget, type Joinable, type TargetMatcher } from './fault-target.js';
+import { TargetMatcher, holdsAny, unknownTarget, type Joinable } from './fault-target.js';
 import { ForcedCircuits } from './forced-circuits.js';
 import {
   LiveFault,
@@ -39,6 +39,7 @@ export class FaultInjector {
   private readonly faults = new Map<string, LiveFault>();
   private readonly circuits: ForcedCircuits;
   private started = 0;
+  private closed = false;
   /** By faults that have ended. */
   private injectedBefore = 0;
 
@@ -74,6 +75,7 @@ export class FaultInjector {
   problems(options: FaultOptions, where: string): OptionProblem[] {
     const problems = faultProblems(options, where);
     if (problems.length > 0) return problems;
+    if (this.refusal !== undefined) return [{ where, message: this.refusal }];
     const pipelines = this.pipelinesOf(matchersOf(options));
     const unknown = matchersOf(options).filter(
       (matcher) =>
@@ -125,6 +127,25 @@ export class FaultInjector {
     const faults = [...this.faults.values()];
     for (const fault of faults) fault.stop();
     return faults.length;
+  }
+
+  /** Ends all faults, and lets none begin any more. */
+  close(): void {
+    this.closed = true;
+    this.clear();
+  }
+
+  /** Why nothing can begin any more; `undefined` where it can. */
+  get refusal(): string | undefined {
+    return this.closed ? 'The application shuts down: no chaos begins any more.' : undefined;
+  }
+
+  /** What to say of the names that no pipeline answers to. */
+  unknownPipelines(names: readonly string[]): readonly string[] {
+    return names
+      .map((pipeline) => new TargetMatcher({ pipeline }))
+      .filter((matcher) => !this.targets.some((name) => matcher.meansPipeline(name)))
+      .map(({ target }) => unknownTarget(target, this.targets));
   }
 
   /** The numbers of all faults, ended ones included. */

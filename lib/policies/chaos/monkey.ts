@@ -158,19 +158,31 @@ export class ChaosMonkey extends TimerEntry {
     return this.on;
   }
 
-  /** Begins if the options say so. */
+  /** Begins if the options say so. What is loaded later can be a target too: one that there is not is a warning here. */
   begin(): void {
-    if (this.settings.enabled) this.enable();
+    if (!this.settings.enabled) return;
+    for (const message of this.unknownTargets(this.options))
+      process.emitWarning(`chaos monkey: ${message}`, 'ResilienceWarning');
+    this.comeFromNowOn(this.options);
   }
 
   /**
    * Lets it come from now on, with options that are added to those that it has.
    *
-   * @throws {@link InvalidOptionsError}, also where chaos must not run here.
+   * @throws {@link InvalidOptionsError}, also where chaos must not run here, where a target is nothing that there is, and
+   *   when the application shuts down.
    */
   enable(options: ChaosMonkeyOptions = {}): void {
+    const where = 'chaos monkey';
     const merged = { ...this.options, ...options, enabled: true };
-    refuseProblems(monkeyProblems(merged, 'chaos monkey', this.environment));
+    const { refusal } = this.injector;
+    if (refusal !== undefined) refuseProblems([{ where, option: 'enabled', message: refusal }]);
+    refuseProblems(monkeyProblems(merged, where, this.environment));
+    refuseProblems(this.unknownTargets(merged).map((message) => ({ where, option: 'targets', message })));
+    this.comeFromNowOn(merged);
+  }
+
+  private comeFromNowOn(merged: ChaosMonkeyOptions): void {
     this.options = merged;
     this.settings = resolveOptions(monkeyTable, merged);
     this.on = true;
@@ -221,6 +233,11 @@ export class ChaosMonkey extends TimerEntry {
       process.emitWarning(`The chaos monkey goes: ${error.message}`, 'ResilienceWarning');
       this.disable();
     }
+  }
+
+  /** Everything is always something, also before there is anything. */
+  private unknownTargets({ targets = [] }: ChaosMonkeyOptions): readonly string[] {
+    return this.injector.unknownPipelines(targets.filter((target) => target !== '*'));
   }
 
   private armNext(): void {

@@ -221,7 +221,7 @@ describe('Experiment', () => {
     ]);
   });
 
-  it('CH-04 a steady state may be a metric; none yet is no violation', async () => {
+  it('CH-04 a steady state may be a metric; none yet is no violation, and no proof', async () => {
     const { clock, laboratory } = setUp();
     const running = laboratory
       .experiment(
@@ -238,7 +238,10 @@ describe('Experiment', () => {
 
     const { validated, observations } = await running;
 
-    expect(validated).toBe(true);
+    expect(validated).toBeUndefined();
+    expect(experimentText(await running)).toContain(
+      'completed, and a metric never had a number: nobody can tell',
+    );
     expect(observations.slice(0, 2)).toMatchObject([
       { name: 'failures', ok: true, message: 'There is no number yet.' },
       { name: 'slots', ok: true, value: expect.any(Number) },

@@ -108,6 +108,24 @@ describe('ChaosMonkey', () => {
     expect([...seen].toSorted()).toEqual(['latency Payments.charge', 'latency Payments.refund']);
   });
 
+  it('CH-03 a target that nothing answers to is refused, and where more may come yet a warning', () => {
+    const { monkey, clock } = setUp();
+    const later = setUp({ enabled: true, targets: ['Paymets.charge', '*', 'Shop.*'] });
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    later.monkey.begin();
+    const warnings = warn.mock.calls.map(([warning]) => warning);
+    warn.mockRestore();
+
+    expect(() => monkey.enable({ targets: ['Nothing.*'] })).toThrow(
+      'chaos monkey: Nothing that is protected answers to pipeline "Nothing.*". There are "Payments.charge"',
+    );
+    expect([monkey.enabled, clock.pending]).toEqual([false, 0]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/pipeline "Paymets\.charge"\. Did you mean "Payments\.charge"/),
+    ]);
+    expect(later.monkey.enabled).toBe(true);
+  });
+
   it('CH-03 faults that others clear are gone', async () => {
     const { clock, injector, monkey } = setUp({ probabilityPercent: 100 });
     monkey.enable();
