@@ -37,6 +37,12 @@ function* globalGuards(app: INestApplicationContext, modules: ModulesContainer):
 
 /** Whether a guard, a class or an instance, may be there to tell who comes. */
 function keepsOut(guard: unknown): boolean {
-  const type = typeof guard === 'function' ? guard : (guard as object | null)?.constructor;
-  return !NO_DOORKEEPERS.includes(type?.name ?? '');
+  const type: unknown = typeof guard === 'function' ? guard : (guard as object | null)?.constructor;
+  return !namesOf(type).some((name) => NO_DOORKEEPERS.includes(name));
+}
+
+/** Of a class and of all that it extends. */
+function namesOf(type: unknown): string[] {
+  if (typeof type !== 'function') return [];
+  return [type.name, ...namesOf(Object.getPrototypeOf(type))];
 }

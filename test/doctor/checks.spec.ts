@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { describe, expect, it } from '@jest/globals';
 import {
+  All,
   Controller,
   Get,
   Injectable,
@@ -21,6 +22,7 @@ import {
   HedgePolicy,
   Idempotent,
   RateLimit,
+  RateLimitGuard,
   ResilienceAdminModule,
   ResilienceInterceptor,
   ResilienceModule,
@@ -335,6 +337,7 @@ describe('handlers that write', () => {
   it.each([
     ['POST', Post],
     ['PATCH', Patch],
+    ['ALL', All],
   ])('should not be repeated without a key: %s', async (verb, Method) => {
     @Controller('payments')
     class Payments {
@@ -422,6 +425,21 @@ describe('routes of operators', () => {
     expect(await findingsOf({ imports: guarded })).toEqual([]);
     const everywhere = { provide: APP_GUARD, useClass: Doorkeeper };
     expect(await findingsOf({ imports: open, providers: [everywhere] })).toEqual([]);
+  });
+
+  it('are open where a guard only limits rates, also one of a derived class', async () => {
+    // By name: the package need not be there.
+    class ThrottlerGuard extends Doorkeeper {}
+    class ThrottlerBehindProxyGuard extends ThrottlerGuard {}
+    class PerUserGuard extends RateLimitGuard {}
+
+    for (const useClass of [ThrottlerBehindProxyGuard, PerUserGuard]) {
+      const everywhere = { provide: APP_GUARD, useClass };
+      expect(await findingsOf({ imports: open, providers: [everywhere] })).toHaveLength(2);
+    }
+    expect(
+      await findingsOf({ imports: [ResilienceAdminModule.register({ guards: [PerUserGuard] })] }),
+    ).toEqual(['open-operator-routes: /resilience']);
   });
 
   it('may have one that main.ts has set', async () => {

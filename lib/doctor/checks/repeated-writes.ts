@@ -1,8 +1,8 @@
 import { placed, retriesOf, type Application, type ProtectedCode } from '../application.js';
 import type { Finding } from '../finding.js';
 
-/** HTTP methods that may do something again each time (RFC 9110, 9.2.2). */
-const WRITES = ['POST', 'PATCH'];
+/** HTTP methods that may do something again each time (RFC 9110, 9.2.2); a handler of all has these too. */
+const WRITES = ['POST', 'PATCH', 'ALL'];
 
 /** Handlers that may do their work twice for one request, with nothing that notices. */
 export function repeatedWrites(application: Application): Finding[] {
