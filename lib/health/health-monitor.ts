@@ -1,13 +1,13 @@
-import {
-  Inject,
-  Injectable,
-  type OnApplicationBootstrap,
-  type OnApplicationShutdown,
-  type OnModuleInit,
+import type {
+  FactoryProvider,
+  OnApplicationBootstrap,
+  OnApplicationShutdown,
+  OnModuleInit,
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import type { Clock } from '../core/clock.js';
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
+import { sharedState } from '../core/identity.js';
 import { answerOf } from '../core/property.js';
 import { CallbackTimer } from '../core/timer-entry.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
@@ -16,10 +16,13 @@ import type { ResilienceRuntime } from '../module/resilience.runtime.js';
 import { probeName, probesOf } from './health-probe.decorator.js';
 import type { ProbeKind, ProbeOptions } from './probe.options.js';
 import { Probe, type ProbeCheck, type ProbeResult } from './probe.js';
-import { HEALTH_OPTIONS, type HealthSettings } from './resilience-health.options.js';
+import { HEALTH_OPTIONS, type GivenProbe, type HealthSettings } from './resilience-health.options.js';
 
 /** What answers call things that are no probes. */
 const RESERVED_NAMES = ['process', 'startup', 'circuitBreakers', 'bulkheads', 'draining'];
+
+/** The monitor of each application. */
+const monitors = sharedState('health-monitors', () => new WeakMap<ResilienceRuntime, HealthMonitor>());
 
 /** A probe and what it asks. */
 export interface MonitoredProbe {
@@ -31,24 +34,35 @@ export interface MonitoredProbe {
  * Runs all probes of the application in the background, each on its own interval, from the start of the application to
  * its end. Whoever answers a health request reads results here, and waits for nothing.
  */
-@Injectable()
 export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
   private readonly probes: MonitoredProbe[] = [];
   private readonly timers = new Set<CallbackTimer>();
+  private readonly given: GivenProbe[] = [];
+  private declared = false;
   private running = false;
 
   constructor(
-    @Inject(RUNTIME_TOKEN) private readonly runtime: ResilienceRuntime,
-    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
-    @Inject(HEALTH_OPTIONS) private readonly settings: HealthSettings,
+    private readonly runtime: ResilienceRuntime,
+    private readonly modules: ModulesContainer,
   ) {}
 
-  /** @throws {@link InvalidOptionsError} with everything that is wrong with any probe. */
+  /** Probes that need nothing injected, to be declared with the others. */
+  give(probes: readonly GivenProbe[]): void {
+    this.given.push(...probes);
+  }
+
+  /**
+   * Nest calls this and what follows for each module that has the monitor; the first time counts.
+   *
+   * @throws {@link InvalidOptionsError} with everything that is wrong with any probe.
+   */
   onModuleInit(): void {
+    if (this.declared) return;
+    this.declared = true;
     const problems: OptionProblem[] = [];
     const seen = new Set<object>();
     const names = new Set<string>(RESERVED_NAMES);
-    for (const { check, ...options } of this.settings.probes) {
+    for (const { check, ...options } of this.given) {
       this.declare(options, check, `probe ${JSON.stringify(options.name)}`, names, problems);
     }
     for (const { instance, isSingle } of scanProviders(this.modules)) {
@@ -70,11 +84,13 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
   }
 
   onApplicationBootstrap(): void {
+    if (this.running) return;
     this.running = true;
     for (const monitored of this.probes) this.run(monitored);
   }
 
   onApplicationShutdown(): void {
+    if (!this.running) return;
     this.running = false;
     for (const timer of this.timers) this.runtime.clock.disarm(timer);
     this.timers.clear();
@@ -90,18 +106,20 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
   }
 
   /** The probes of a kind. */
-  of(kind: ProbeKind): readonly MonitoredProbe[] {
+  ofKind(kind: ProbeKind): readonly MonitoredProbe[] {
     return this.probes.filter(({ probe }) => probe.settings.kind === kind);
   }
 
   /** Whether every probe that readiness needs has answered, one way or the other. */
   get hasStarted(): boolean {
-    return this.of('readiness').every(({ probe }) => probe.last !== undefined || !probe.settings.critical);
+    return this.ofKind('readiness').every(
+      ({ probe }) => probe.last !== undefined || !probe.settings.critical,
+    );
   }
 
   /** Checks all probes of a kind now, and waits for their answers. */
   async checkNow(kind: ProbeKind): Promise<readonly ProbeResult[]> {
-    return Promise.all(this.of(kind).map(({ probe, check }) => probe.check(check)));
+    return Promise.all(this.ofKind(kind).map(({ probe, check }) => probe.check(check)));
   }
 
   private declare(
@@ -141,3 +159,15 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
     void probe.check(check).then(again);
   }
 }
+
+/** The application's one {@link HealthMonitor}: however many modules ask for it, each probe runs once. */
+export const healthMonitorProvider: FactoryProvider<HealthMonitor> = {
+  provide: HealthMonitor,
+  inject: [RUNTIME_TOKEN, ModulesContainer, HEALTH_OPTIONS],
+  useFactory: (runtime: ResilienceRuntime, modules: ModulesContainer, { probes }: HealthSettings) => {
+    const monitor = monitors.get(runtime) ?? new HealthMonitor(runtime, modules);
+    monitors.set(runtime, monitor);
+    monitor.give(probes);
+    return monitor;
+  },
+};

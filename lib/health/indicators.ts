@@ -36,7 +36,7 @@ export class LivenessHealthIndicator implements OnApplicationShutdown {
     const down = eventLoopDelayMs > maxEventLoopDelay || heapPercent > maxHeapPercent;
     const own = { eventLoopDelayMs, heapPercent, uptimeSeconds: Math.round(process.uptime()) };
     const result = indicate(this.indicator, key, down ? 'down' : 'up', own);
-    for (const { probe } of this.monitor.of('liveness')) {
+    for (const { probe } of this.monitor.ofKind('liveness')) {
       // Before its first answer nobody can say that the process is broken.
       Object.assign(result, describeProbe(this.indicator, probe, probe.status === 'down' ? 'down' : 'up'));
     }
@@ -60,7 +60,7 @@ export class ReadinessHealthIndicator {
   async check(): Promise<HealthIndicatorResult> {
     return describeProbes(
       this.indicator,
-      this.monitor.of('readiness').map(({ probe }) => probe),
+      this.monitor.ofKind('readiness').map(({ probe }) => probe),
     );
   }
 }
@@ -78,7 +78,7 @@ export class DeepHealthIndicator {
     if (options.fresh === true) await this.monitor.checkNow('deep');
     return describeProbes(
       this.indicator,
-      this.monitor.of('deep').map(({ probe }) => probe),
+      this.monitor.ofKind('deep').map(({ probe }) => probe),
     );
   }
 }

@@ -2,7 +2,7 @@ import { Module, type DynamicModule } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
 import { checkOptions, refuseProblems, resolveOptions } from '../core/option-table.js';
 import { createHealthController } from './health.controller.js';
-import { HealthMonitor } from './health-monitor.js';
+import { HealthMonitor, healthMonitorProvider } from './health-monitor.js';
 import {
   BulkheadHealthIndicator,
   CircuitBreakerHealthIndicator,
@@ -20,8 +20,7 @@ import {
   type ResilienceIndicatorOptions,
 } from './resilience-health.options.js';
 
-const PROVIDED = [
-  HealthMonitor,
+const INDICATORS = [
   LivenessHealthIndicator,
   ReadinessHealthIndicator,
   DeepHealthIndicator,
@@ -74,7 +73,7 @@ function definitionOf(settings: HealthSettings) {
     module: ResilienceHealthModule,
     // Terminus would log an error for each answer of an unready application, every few seconds.
     imports: [TerminusModule.forRoot({ logger: false })],
-    providers: [...PROVIDED, { provide: HEALTH_OPTIONS, useValue: settings }],
-    exports: [...PROVIDED, TerminusModule],
+    providers: [healthMonitorProvider, ...INDICATORS, { provide: HEALTH_OPTIONS, useValue: settings }],
+    exports: [HealthMonitor, ...INDICATORS, TerminusModule],
   };
 }

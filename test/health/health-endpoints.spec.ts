@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import {
   Controller,
   Get,
@@ -283,6 +283,32 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
     await clock.advance(60_000);
 
     expect([byRequests, byTime, dependencies.checks]).toEqual([1, 3, 3]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('HL-03 every probe runs once, however many modules of the application have indicators', async () => {
+    const check = jest.fn(() => true);
+    const mine = { kind: 'readiness', name: 'mine', check } as const;
+    @Injectable()
+    class Status {
+      constructor(readonly readiness: ReadinessHealthIndicator) {}
+    }
+    @Module({ imports: [ResilienceHealthModule.forIndicators({ probes: [mine] })], providers: [Status] })
+    class StatusModule {}
+    await start({ module: StatusModule, imports: [ResilienceHealthModule.register()] });
+    await clock.advance(10_000);
+
+    expect(check).toHaveBeenCalledTimes(3);
+    expect(app.get(Dependencies).checks).toBe(3);
+    const names = ['mine', 'database', 'search'];
+    expect(Object.keys(await app.get(Status).readiness.check())).toEqual(names);
+    expect(at((await get('/health/ready')).body, 'details')).toMatchObject({
+      mine: { status: 'up' },
+      database: { status: 'up' },
+    });
+    await app.close();
+    await clock.advance(60_000);
+    expect(check).toHaveBeenCalledTimes(3);
     expect(clock.pending).toBe(0);
   });
 
