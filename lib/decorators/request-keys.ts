@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import type { ExecutionContext } from '@nestjs/common';
 import { propertyOf } from '../core/property.js';
 
@@ -20,7 +20,7 @@ function requestOfContext(context: ExecutionContext): RequestLike | undefined {
 
 /**
  * The client's address; of IPv6 the /64 network, which is what one client has. Behind proxies, set `trustedProxies` to
- * how many of yours stand in front: the address is then read from `X-Forwarded-For`, so many places from its end.
+ * how many of yours stand in front: the address is then read from `X-Forwarded-For`, so many places from its end, without its port.
  *
  * @example
  * @RateLimit({ limit: 100, by: byIp({ trustedProxies: 1 }) })
@@ -73,7 +73,14 @@ function forwardedFor(request: RequestLike | undefined, trustedProxies: number):
   const hops = (Array.isArray(header) ? header.join(',') : (header ?? ''))
     .split(',')
     .map((hop) => hop.trim());
-  return hops.at(-trustedProxies) || undefined;
+  return withoutPort(hops.at(-trustedProxies) ?? '') || undefined;
+}
+
+/** Some proxies append the client's port, which is another one with each connection: `1.2.3.4:5678`, `[2001:db8::1]:5678`. */
+function withoutPort(hop: string): string {
+  const [, v6, v4] = /^(?:\[(.+)\](?::\d+)?|([\d.]+):\d+)$/.exec(hop) ?? [];
+  if (v6 !== undefined && isIPv6(v6)) return v6;
+  return v4 !== undefined && isIPv4(v4) ? v4 : hop;
 }
 
 function network(address: string | undefined): string | undefined {
