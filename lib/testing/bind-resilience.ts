@@ -1,6 +1,7 @@
 import type { Type } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
-import { resolveOptions } from '../core/option-table.js';
+import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
+import { refuseProblems, resolveOptions } from '../core/option-table.js';
 import { recordsOf } from '../decorators/method-record.js';
 import { RUNTIME_KEY, bindingOf, setBinding } from '../decorators/runtime.js';
 import { drainingTable } from '../draining/draining.options.js';
@@ -23,7 +24,6 @@ export interface BoundInstance<T> {
 
 /**
  * Makes the decorators of an instance hold that a test made with `new`.
-
  *
  * @param options - What `ResilienceModule.forRoot` takes. Time stands still until the test advances `clock`.
  * @throws TypeError where the instance has no decorated method, or is bound already.
@@ -55,6 +55,7 @@ export function bindResilience<T extends object>(
   );
   const binding = runtime.bind(instance.constructor as Type);
   // All at once, as when an application starts: a policy can be found before the first call.
+  refuseProblems(records.flatMap((record) => problemsOf(() => runtime.compiled(binding, record))));
   for (const record of records) binding.compile(record);
   setBinding(instance, runtime);
   const draining = new DrainingService(resolveOptions(drainingTable, {}), {
@@ -73,4 +74,14 @@ export function bindResilience<T extends object>(
       delete (instance as { [RUNTIME_KEY]?: unknown })[RUNTIME_KEY];
     },
   };
+}
+
+function problemsOf(run: () => unknown): readonly OptionProblem[] {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof InvalidOptionsError) return error.problems;
+    throw error;
+  }
+  return [];
 }

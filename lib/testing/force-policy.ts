@@ -1,6 +1,7 @@
 import { TimeoutExceededError, type RateLimitDecision } from '../core/errors.js';
 import { describeValue, either } from '../core/option-form.js';
 import { BulkheadPolicy } from '../policies/bulkhead/index.js';
+import { putBack } from '../policies/chaos/forced-circuits.js';
 import { CircuitBreakerPolicy } from '../policies/circuit-breaker/index.js';
 import { RateLimitPolicy } from '../policies/rate-limit/index.js';
 import { RetryBudget } from '../policies/retry/index.js';
@@ -21,12 +22,20 @@ type Forceable = CircuitBreakerPolicy | BulkheadPolicy | RateLimitPolicy | Retry
 
 const REASON = 'forced by a test';
 
+/** What a policy is forced to, how to let it decide again, and all that have not let go yet. */
+interface Forcing {
+  readonly restore: () => void;
+  readonly applied: (() => void)[];
+}
+
+const forcings = new WeakMap<Forceable, Forcing>();
+
 /**
  * Makes a policy do one thing, whatever happens, until what this returns is called: a breaker is open (refuses everything)
  * or closed (lets everything pass), a bulkhead is full, a limit or a budget is exhausted, a timeout has expired before
- * the method begins.
+ * the method begins. Forced several times, it does what the last one says that has not been let go, in whatever order.
  *
- * @returns what lets the policy decide again.
+ * @returns what lets the policy decide again; a breaker that was told something by hand before goes back to that.
  * @throws TypeError where the policy cannot be forced to be that.
  *
  * @example
@@ -44,11 +53,20 @@ export function forcePolicy<P extends Forceable>(policy: P, state: ForcedState<P
       `forcePolicy: "${policy.name}" can be forced to be ${allowed}, got ${describeValue(state)}.`,
     );
   }
-  if (policy instanceof CircuitBreakerPolicy) return forceBreaker(policy, state as 'open' | 'closed');
-  if (policy instanceof BulkheadPolicy) return forceFull(policy);
-  if (policy instanceof RateLimitPolicy) return forceLimit(policy);
-  if (policy instanceof TimeoutPolicy) return forceExpired(policy);
-  return shadow(policy, { tryTake: () => false, canRetry: () => false });
+  const forcing = forcings.get(policy) ?? { restore: restoring(policy), applied: [] };
+  forcings.set(policy, forcing);
+  const apply = () => force(policy, state);
+  forcing.applied.push(apply);
+  apply();
+  return () => {
+    const { applied, restore } = forcing;
+    if (!applied.includes(apply)) return;
+    applied.splice(applied.indexOf(apply), 1);
+    const last = applied.at(-1);
+    if (last !== undefined) return last();
+    forcings.delete(policy);
+    restore();
+  };
 }
 
 function statesOf(policy: Forceable): readonly string[] {
@@ -61,50 +79,67 @@ function statesOf(policy: Forceable): readonly string[] {
   );
 }
 
-function forceBreaker(breaker: CircuitBreakerPolicy, state: 'open' | 'closed'): () => void {
-  if (state === 'open') breaker.forceOpen(REASON);
-  else breaker.disable(REASON);
-  return () => breaker.close('no longer forced');
+function force(policy: Forceable, state: string): void {
+  if (policy instanceof CircuitBreakerPolicy) {
+    if (state === 'open') policy.forceOpen(REASON);
+    else policy.disable(REASON);
+  } else if (policy instanceof BulkheadPolicy) policy.update({ maxConcurrent: 0, maxQueue: 0 });
+  else for (const [target, methods] of shadowsOf(policy)) Object.assign(target, methods);
 }
 
-function forceFull(bulkhead: BulkheadPolicy): () => void {
-  const { maxConcurrent, maxQueue } = bulkhead.stats();
-  bulkhead.update({ maxConcurrent: 0, maxQueue: 0 });
-  return () => bulkhead.update({ maxConcurrent, maxQueue });
+/** What puts a policy back to what it is now. */
+function restoring(policy: Forceable): () => void {
+  if (policy instanceof CircuitBreakerPolicy) {
+    const { state } = policy;
+    const { reason } = policy.stats();
+    return () => putBack(policy, { state, reason }, 'no longer forced');
+  }
+  if (policy instanceof BulkheadPolicy) {
+    const { maxConcurrent, maxQueue } = policy.stats();
+    return () => policy.update({ maxConcurrent, maxQueue });
+  }
+  const restores = shadowsOf(policy).map(([target, methods]) => unshadowing(target, methods));
+  return () => {
+    for (const restore of restores) restore();
+  };
 }
 
-function forceLimit(limit: RateLimitPolicy): () => void {
+/** The methods that stand in place of a policy's while it is forced, by the object that has them. */
+function shadowsOf(
+  policy: RateLimitPolicy | RetryBudget | TimeoutPolicy,
+): readonly (readonly [object, object])[] {
+  if (policy instanceof RateLimitPolicy) return [[policy, exhausted(policy)]];
+  if (policy instanceof RetryBudget) return [[policy, { tryTake: () => false, canRetry: () => false }]];
+  const enter = (): never => {
+    throw new TimeoutExceededError(`Timeout "${policy.name}" was forced to expire by a test.`, {
+      policy: policy.name,
+    });
+  };
+  return [
+    [policy.attempt, { enter }],
+    [policy.total, { enter }],
+  ];
+}
+
+function exhausted(limit: RateLimitPolicy): object {
   const used = (): RateLimitDecision => {
     const retryAfterMs = Number.isFinite(limit.windowMs) ? limit.windowMs : 1_000;
     return { allowed: false, remaining: 0, limit: limit.limit, retryAfterMs, resetMs: retryAfterMs };
   };
-  return shadow(limit, {
+  return {
     enter: (): never => {
       throw limit.refusal(used());
     },
     decide: used,
     acquire: async () => used(),
-  });
-}
-
-function forceExpired(timeout: TimeoutPolicy): () => void {
-  const enter = (): never => {
-    throw new TimeoutExceededError(`Timeout "${timeout.name}" was forced to expire by a test.`, {
-      policy: timeout.name,
-    });
-  };
-  const stops = [shadow(timeout.attempt, { enter }), shadow(timeout.total, { enter })];
-  return () => {
-    for (const stop of stops) stop();
   };
 }
 
-/** Puts other methods in place of an object's, until what this returns is called. */
-function shadow(target: object, methods: object): () => void {
+/** What gives an object back the methods that it has now. */
+function unshadowing(target: object, methods: object): () => void {
   const before = Object.keys(methods).map(
     (name) => [name, Object.getOwnPropertyDescriptor(target, name)] as const,
   );
-  Object.assign(target, methods);
   return () => {
     for (const [name, own] of before) {
       if (own === undefined) Reflect.deleteProperty(target, name);

@@ -149,6 +149,11 @@ describe('bindResilience', () => {
       async run() {}
     }
     expect(() => bindResilience(new Wrong())).toThrow(InvalidOptionsError);
+    class AllWrong extends Wrong {
+      @Timeout('soon')
+      async wait() {}
+    }
+    expect(() => bindResilience(new AllWrong())).toThrow(/^2 problems:[^]*AllWrong\.wait[^]*maxRetries/);
   });
 });
 
@@ -208,6 +213,47 @@ describe('forcePolicy', () => {
     expect(() => forcePolicy(resilience.retry('payments') as never, 'open' as never)).toThrow(
       'it takes a circuit breaker, bulkhead, rate limit, retry budget or timeout',
     );
+  });
+
+  it('TK-04 lets go in any order, once', async () => {
+    const { resilience } = setUp();
+    const [limit, bulkhead, breaker] = [
+      resilience.rateLimiter('payments'),
+      resilience.bulkhead('payments'),
+      resilience.circuitBreaker('payments'),
+    ];
+    const first = [
+      forcePolicy(limit, 'exhausted'),
+      forcePolicy(bulkhead, 'full'),
+      forcePolicy(breaker, 'open'),
+    ];
+    const second = [
+      forcePolicy(limit, 'exhausted'),
+      forcePolicy(bulkhead, 'full'),
+      forcePolicy(breaker, 'closed'),
+    ];
+    const seen = () => [limit.decide().allowed, bulkhead.stats().maxConcurrent, breaker.state];
+
+    for (const letGo of first) letGo();
+    const between = seen();
+    for (const letGo of second) letGo();
+    const after = seen();
+    breaker.forceOpen('by hand');
+    for (const letGo of [...first, ...second]) letGo();
+
+    expect(between).toEqual([false, 0, 'disabled']);
+    expect(after).toEqual([true, 5, 'closed']);
+    expect(breaker.state).toBe('forced-open');
+  });
+
+  it.each(['forceOpen', 'disable', 'meterOnly'] as const)('TK-04 leaves what %s had said', (decide) => {
+    const breaker = setUp().resilience.circuitBreaker('payments');
+    breaker[decide]('maintenance');
+    const before = breaker.state;
+
+    forcePolicy(breaker, 'closed')();
+
+    expect([breaker.state, breaker.stats().reason]).toEqual([before, 'maintenance']);
   });
 
   it('TK-04 makes a policy do one thing, and lets it decide again', async () => {

@@ -75,7 +75,7 @@ export class FaultInjector {
   problems(options: FaultOptions, where: string): OptionProblem[] {
     const problems = faultProblems(options, where);
     if (problems.length > 0) return problems;
-    if (this.refusal !== undefined) return [{ where, message: this.refusal }];
+    if (this.refusal !== undefined) return [{ where, option: 'enabled', message: this.refusal }];
     const pipelines = this.pipelinesOf(matchersOf(options));
     const unknown = matchersOf(options).filter(
       (matcher) =>

@@ -54,7 +54,7 @@ export class ForcedCircuits {
       const next = [...forced.holders.values()].at(-1);
       if (next === undefined) {
         this.forced.delete(breaker);
-        if (isOurs) restore(breaker, forced);
+        if (isOurs) putBack(breaker, forced, 'chaos has ended');
       } else if (isOurs && next !== forced.said) {
         forced.said = next;
         breaker.forceOpen(next);
@@ -72,10 +72,14 @@ export class ForcedCircuits {
   }
 }
 
-/** What it had counted is gone; one that was open closes, and finds out again. */
-function restore(breaker: CircuitBreakerPolicy, { state, reason }: Forced): void {
+/** What a breaker had counted is gone; one that was open closes, and finds out again. */
+export function putBack(
+  breaker: CircuitBreakerPolicy,
+  { state, reason }: Pick<Forced, 'state' | 'reason'>,
+  why: string,
+): void {
   if (state === 'disabled') breaker.disable(reason);
   else if (state === 'meter-only') breaker.meterOnly(reason);
   else if (state === 'forced-open') breaker.forceOpen(reason);
-  else breaker.close('chaos has ended');
+  else breaker.close(why);
 }
