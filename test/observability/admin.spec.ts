@@ -159,6 +159,24 @@ describe('admin routes behind a proxy', () => {
   });
 });
 
+describe('the document of @nestjs/swagger', () => {
+  it('OP-03 is the same when an application is made again', async () => {
+    const module = moduleOf({
+      imports: [ResilienceAdminModule.register({ public: true })],
+      providers: [Payments],
+    });
+    const documents: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      const app = await NestFactory.create(module, { logger: false, abortOnError: false });
+      documents.push(JSON.stringify(SwaggerModule.createDocument(app, new DocumentBuilder().build())));
+      await app.close();
+    }
+
+    expect(documents[0]).toContain('"tags":["resilience"]');
+    expect(new Set(documents).size).toBe(1);
+  });
+});
+
 describe.each(platforms)('admin routes on %s', (_platform, create) => {
   let app: INestApplication | undefined;
   let url: string;
@@ -684,6 +702,27 @@ describe.each(platforms)('admin routes on %s', (_platform, create) => {
       }),
     ]);
     stream.close();
+  });
+
+  it('OP-03 a stream has what happens also where no log keeps it', async () => {
+    const { resilience } = await start({ public: true }, { events: { keep: 'none', log: false } });
+    const breaker = resilience.circuitBreaker('payments');
+    const events = (resilience as unknown as { runtime: { events: { active: boolean } } }).runtime.events;
+    const idle = events.active;
+    const first = await readStream(`${url}/resilience/events/stream`);
+
+    breaker.forceOpen('one');
+    const { id, data } = await first.next();
+    first.close();
+    while (events.active !== idle) await new Promise((resolve) => setImmediate(resolve));
+    breaker.disable('two');
+    const second = await readStream(`${url}/resilience/events/stream?after=${id}`);
+    breaker.close('three');
+    const next = await second.next();
+    second.close();
+
+    expect([data, next.data].map((text) => JSON.parse(text).details.reason)).toEqual(['one', 'three']);
+    expect((await send('GET', '/resilience/events')).body).toEqual([]);
   });
 
   it('OP-03 a stream resumes where it was lost, by Last-Event-ID or by query', async () => {

@@ -3,7 +3,7 @@ import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import { CallbackTimer } from '../../core/timer-entry.js';
 import type { OnDrain } from '../../draining/on-drain.js';
 import { TRANSITIONS } from '../../module/events/event-catalogue.js';
-import type { EventLog } from '../../module/events/event-log.js';
+import { EventLog } from '../../module/events/event-log.js';
 import type { ResilienceRuntime } from '../../module/resilience.runtime.js';
 import { EventStream, type EventStreamOptions } from './event-stream.js';
 
@@ -16,8 +16,10 @@ const TICK_MS = 1_000;
  */
 @Injectable()
 export class EventStreams implements OnDrain, OnModuleDestroy {
-  /** Ids of events begin anew with each start: this tells one start from another. */
-  readonly epoch: string;
+  /** What streams read: the application's log, or one of their own where that keeps nothing. */
+  private source: EventLog;
+  private readonly own: EventLog;
+  private readonly startedAt: string;
   private readonly streams = new Set<EventStream>();
   private readonly timer = new CallbackTimer(() => this.tick());
   private stopListening: (() => void) | undefined;
@@ -30,7 +32,14 @@ export class EventStreams implements OnDrain, OnModuleDestroy {
     private readonly numbers: () => object,
     private readonly maxStreams: number,
   ) {
-    this.epoch = Math.floor(runtime.clock.wallTime()).toString(36);
+    this.startedAt = Math.floor(runtime.clock.wallTime()).toString(36);
+    this.own = new EventLog(runtime, 'none');
+    this.source = log;
+  }
+
+  /** Ids of events begin anew with each start, and in each log: this tells them apart. */
+  get epoch(): string {
+    return this.source === this.log ? this.startedAt : `${this.startedAt}s`;
   }
 
   /** Whether another stream may open; why not, where not. */
@@ -42,6 +51,7 @@ export class EventStreams implements OnDrain, OnModuleDestroy {
   /** Answers with a stream of events. */
   open(response: ServerResponse, options: EventStreamOptions): void {
     const { clock, events } = this.runtime;
+    if (this.streams.size === 0) this.chooseSource();
     const stream = new EventStream(response, this.epoch, options, clock.now());
     response.once('close', () => this.forget(stream));
     // Nobody waits for the answer to an error here: the connection is gone, and `close` says so.
@@ -52,9 +62,9 @@ export class EventStreams implements OnDrain, OnModuleDestroy {
       clock.arm(this.timer, clock.now() + TICK_MS);
     }
     if (options.withNumbers) stream.sendNumbers(this.numbersText(), clock.now());
-    stream.sendEvents(this.log.recent(options.limit, this.seenBy(options)), clock.now());
+    stream.sendEvents(this.source.recent(options.limit, this.seenBy(options)), clock.now());
     // What it has not asked for it shall not get with the next one.
-    stream.lastId = this.log.recent(1).at(-1)?.id ?? 0;
+    stream.lastId = this.source.recent(1).at(-1)?.id ?? 0;
   }
 
   onDrain(): void {
@@ -74,7 +84,16 @@ export class EventStreams implements OnDrain, OnModuleDestroy {
   private forget(stream: EventStream): void {
     if (!this.streams.delete(stream) || this.streams.size > 0) return;
     this.stopListening?.();
+    this.own.record('none');
+    this.own.clear();
     this.runtime.clock.disarm(this.timer);
+  }
+
+  /** Before the first stream: what changes is to be seen as it happens, also where nothing is kept. */
+  private chooseSource(): void {
+    const isKept = this.log.recording !== 'none';
+    this.source = isKept ? this.log : this.own;
+    if (!isKept) this.own.record('transitions');
   }
 
   /** The last event that a client has seen. After a restart it has seen none. */
@@ -97,7 +116,7 @@ export class EventStreams implements OnDrain, OnModuleDestroy {
   private flush(): void {
     const now = this.runtime.clock.now();
     const seenByAll = Math.min(...[...this.streams].map(({ lastId }) => lastId));
-    const events = this.log.recent(Number.MAX_SAFE_INTEGER, seenByAll);
+    const events = this.source.recent(Number.MAX_SAFE_INTEGER, seenByAll);
     for (const stream of this.streams) stream.sendEvents(events, now);
   }
 

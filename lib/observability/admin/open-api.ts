@@ -94,6 +94,9 @@ const ROUTES: Readonly<Record<string, Route>> = {
   },
 };
 
+/** An application that is made again, as in tests, has the same controller. */
+const described = new WeakSet<Type>();
+
 /** Describes the controller for OpenAPI, where the application has `@nestjs/swagger`; loaded before the first document. */
 export function openApiProvider(controller: Type): Provider {
   return {
@@ -105,7 +108,8 @@ export function openApiProvider(controller: Type): Provider {
       } catch {
         return false;
       }
-      describeRoutes(swagger, controller);
+      if (!described.has(controller)) describeRoutes(swagger, controller);
+      described.add(controller);
       return true;
     },
   };
