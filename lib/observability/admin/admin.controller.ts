@@ -22,6 +22,7 @@ import {
   type Type,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
+import { OwnRoutes } from '../../core/own-routes.js';
 import { DrainingService } from '../../draining/draining.service.js';
 import { EventLog } from '../../module/events/event-log.js';
 import type { AdminSettings } from './admin.options.js';
@@ -50,6 +51,7 @@ export function createAdminController(settings: AdminSettings): Type {
     return oneLine(user(request)) || 'unknown';
   }
 
+  @OwnRoutes()
   @Controller({ path, version: VERSION_NEUTRAL })
   @UseGuards(SameOriginGuard, ...settings.guards)
   class ResilienceAdminController {
