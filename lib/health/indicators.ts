@@ -169,8 +169,7 @@ function isOpen(state: CircuitState): boolean {
 function named<T>(all: Readonly<Record<string, T>>, names: readonly string[] | undefined): T[] {
   if (names === undefined) return Object.values(all);
   return names.map((name) => {
-    const found = all[name];
-    if (found !== undefined) return found;
+    if (Object.hasOwn(all, name)) return all[name] as T;
     const meant = suggest(name, Object.keys(all));
     throw new Error(
       `There is no "${name}" to look at.${meant === undefined ? '' : ` Did you mean "${meant}"?`}`,
