@@ -508,4 +508,17 @@ describe.each(['Express', 'Fastify'])('health endpoints on %s', (platform) => {
     expect(status).toBe(200);
     expect(Object.keys(at(body, 'details') as object)).toEqual(['database', 'search', 'circuits']);
   });
+
+  it.each([
+    ['paymants', 'There is no "paymants" to look at. Did you mean "payments"?'],
+    ['constructor', 'There is no "constructor" to look at.'],
+  ])('an indicator refuses a name that nobody has: %s', async (name, message) => {
+    await start();
+    const breakers = app.get(CircuitBreakerHealthIndicator);
+
+    expect(await breakers.check('circuits', { names: ['payments'] })).toMatchObject({
+      circuits: { status: 'up' },
+    });
+    await expect(breakers.check('circuits', { names: [name] })).rejects.toThrow(message);
+  });
 });
