@@ -43,7 +43,8 @@ export class UpstreamClient implements OnModuleInit, OnModuleDestroy {
   }
 
   onModuleDestroy(): void {
-    this.child.disconnect();
+    // A signal to the whole group of processes has ended it already.
+    if (this.child.connected) this.child.disconnect();
   }
 
   /** Asks for a price. Throws {@link UpstreamError} where the upstream does not give one. */
