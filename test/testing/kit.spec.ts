@@ -13,6 +13,7 @@ import {
   InvalidOptionsError,
   RateLimit,
   RateLimitExceededError,
+  RateLimitPolicy,
   ResilienceService,
   Retry,
   Timeout,
@@ -202,6 +203,15 @@ describe('resilienceMatchers', () => {
 });
 
 describe('forcePolicy', () => {
+  it('holds for a limit that is used by itself', async () => {
+    const limit = new RateLimitPolicy('search', { capacity: 5 });
+    const release = forcePolicy(limit, 'exhausted');
+
+    await expect(limit.execute(() => 'found')).rejects.toThrow(RateLimitExceededError);
+    release();
+    expect(await limit.execute(() => 'found', { key: 'a' })).toBe('found');
+  });
+
   it('TK-04 says what a policy can be forced to be', () => {
     const { resilience } = setUp();
     expect(() => forcePolicy(resilience.bulkhead('payments'), 'open' as never)).toThrow(

@@ -174,17 +174,13 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     return decision;
   }
 
-  enter(call: Call, now: number): Taken | PermitWait<Taken> {
-    const { key, by } = this.settings;
-    const isKeyed = (key ?? by) !== undefined;
-    return this.enterAs(isKeyed ? this.keyOf(call) : ALL, call, now);
-  }
-
-  private keyOf(call: Call): string {
-    return call.options.key ?? this.settings.key?.(call) ?? ALL;
-  }
-
-  private enterAs(key: string, call: Call, now: number): Taken | PermitWait<Taken> {
+  /** @param named - Whether a key of the call is meant for this limit, also where its options know none. */
+  enter(
+    call: Call,
+    now: number,
+    named = (this.settings.key ?? this.settings.by) !== undefined,
+  ): Taken | PermitWait<Taken> {
+    const key = (named ? call.options.key : undefined) ?? this.settings.key?.(call) ?? ALL;
     const cost = this.costOf(call);
     this.checkCost(cost);
     if (this.shared !== undefined) return this.enterShared(this.shared, call, key, cost, now);
@@ -292,7 +288,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     return {
       policy: this,
       needsTime: this.needsTime,
-      enter: (call, now) => this.enterAs(this.keyOf(call), call, now),
+      enter: (call, now) => this.enter(call, now, true),
       cancel: (taken) => this.cancel(taken),
       settle: () => this.settle(),
     };
