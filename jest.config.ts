@@ -7,7 +7,6 @@ const COVERED = [
   '!lib/core/{once-store,option-row,outcome,policy}.ts',
   '!lib/decorators/{decorator-types,interceptor-policies}.ts',
   '!lib/doctor/finding.ts',
-  '!lib/policies/circuit-breaker/circuit-state.ts',
 ];
 
 const config: Config = {

@@ -188,19 +188,15 @@ class Run implements AbortListener, PermitListener {
   private runInside(): unknown {
     const { frame, call } = this;
     let result: unknown;
-    let isSettled = false;
     try {
       result = frame.innermost ? call.start(call.invoke) : frame.next(call);
-      if (!(result instanceof Promise)) {
-        if (isThenable(result)) result = Promise.resolve(result);
-        else isSettled = true;
-      }
+      if (!(result instanceof Promise) && isThenable(result)) result = Promise.resolve(result);
     } catch (error) {
       return this.ended(false, error);
     }
-    if (isSettled) return this.ended(true, result);
-    if (call.cancellable || this.resolve !== undefined) return this.runRacing(result as Promise<unknown>);
-    this.running = result as Promise<unknown>;
+    if (!(result instanceof Promise)) return this.ended(true, result);
+    if (call.cancellable || this.resolve !== undefined) return this.runRacing(result);
+    this.running = result;
     return this.running.then(
       (value) => this.ended(true, value),
       (error: unknown) => this.ended(false, error),

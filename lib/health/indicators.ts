@@ -4,7 +4,7 @@ import { HealthIndicatorService, type HealthIndicatorResult } from '@nestjs/term
 import { suggest } from '../core/suggest.js';
 import { DrainingService } from '../draining/draining.service.js';
 import { ResilienceService } from '../module/resilience.service.js';
-import type { CircuitState } from '../policies/circuit-breaker/index.js';
+import { isOpen } from '../policies/circuit-breaker/circuit-state.js';
 import { HealthMonitor } from './health-monitor.js';
 import { LoopDelay } from './loop-delay.js';
 import { indicate, type IndicatedStatus } from './indicator-result.js';
@@ -159,10 +159,6 @@ export class DrainingHealthIndicator {
       : 'The application takes traffic.';
     return indicate(this.indicator, key, isDraining ? 'down' : 'up', { inFlightRequests: inFlight, message });
   }
-}
-
-function isOpen(state: CircuitState): boolean {
-  return state === 'open' || state === 'forced-open';
 }
 
 /** The policies of these names, or all. A name that nobody has would hide what it was meant to show. */

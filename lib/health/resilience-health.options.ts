@@ -1,6 +1,7 @@
 import type { CanActivate, ModuleMetadata, Type } from '@nestjs/common';
 import type { Duration } from '../core/duration.js';
 import { sharedSymbol } from '../core/identity.js';
+import { decoratorsRow, guardsRow, importsRow } from '../core/controller-rows.js';
 import { defineOptions } from '../core/option-table.js';
 import { probeRows, type ProbeOptions } from './probe.options.js';
 import type { ProbeCheck } from './probe.js';
@@ -96,29 +97,8 @@ export const indicatorsTable = defineOptions<ResilienceIndicatorOptions, object>
 /** The options of the health module, for validation and documentation. */
 export const healthTable = defineOptions<ResilienceHealthOptions, HealthSettings>(
   { name: 'path', kind: 'string', default: 'health', sentence: 'Where the endpoints are mounted.' },
-  {
-    name: 'guards',
-    kind: 'list',
-    each: { kind: 'any' },
-    default: [],
-    defaultText: 'none',
-    sentence: 'Guards in front of the endpoints, as in `@UseGuards()`.',
-  },
-  {
-    name: 'imports',
-    kind: 'list',
-    each: { kind: 'any' },
-    default: [],
-    defaultText: 'none',
-    sentence: 'Modules that export what the guards need.',
-  },
-  {
-    name: 'decorators',
-    kind: 'list',
-    each: { kind: 'function' },
-    default: [],
-    defaultText: 'none',
-    sentence: 'Further decorators for the controller, such as `Public()` for a global guard.',
-  },
+  guardsRow,
+  importsRow,
+  decoratorsRow('Public()'),
   ...indicatorRows,
 );

@@ -23,7 +23,7 @@ export class InstanceBinder {
   /** Binds what is there, and arranges for what factories will make. */
   bindAll(modules: ModulesContainer): void {
     for (const provider of scanProviders(modules)) {
-      this.bindProvider(provider);
+      this.note(this.bindProvider(provider));
       this.bindProducts(provider);
       // Began before we could replace it: whoever waits for it needs more turns than this.
       void provider.made?.then((instance) => this.note(this.bind(instance)));
@@ -32,7 +32,7 @@ export class InstanceBinder {
 
   /** Binds what has been made since; for factories that ran before the runtime existed. */
   bindMade(modules: ModulesContainer): void {
-    for (const provider of scanProviders(modules)) this.bindProvider(provider);
+    for (const provider of scanProviders(modules)) this.note(this.bindProvider(provider));
   }
 
   /**
@@ -55,29 +55,31 @@ export class InstanceBinder {
 
   /** Objects that belong to another application, which no second one may take. */
   get problems(): readonly string[] {
-    for (const reference of this.bound) {
-      const instance = reference.deref();
-      // Another application that started meanwhile could not know that this one would come so far.
-      if (instance !== undefined && bindingOf(instance)?.runtime !== this.runtime)
-        this.refused.push(sharedProblem(instance));
-    }
-    return this.refused;
+    const taken = this.boundInstances().filter((instance) => !this.isOurs(instance));
+    // Another application that started meanwhile could not know that this one would come so far.
+    return [...this.refused, ...taken.map(sharedProblem)];
   }
 
   release(): void {
     this.unwatch?.();
-    for (const reference of this.bound) {
-      const instance = reference.deref();
+    for (const instance of this.boundInstances()) {
       // One that has passed to another application stays with it.
-      if (instance === undefined || bindingOf(instance)?.runtime !== this.runtime) continue;
-      delete (instance as { [RUNTIME_KEY]?: unknown })[RUNTIME_KEY];
+      if (this.isOurs(instance)) delete (instance as { [RUNTIME_KEY]?: unknown })[RUNTIME_KEY];
     }
     this.bound.clear();
   }
 
+  private boundInstances(): object[] {
+    return [...this.bound].flatMap((reference) => reference.deref() ?? []);
+  }
+
+  private isOurs(instance: object): boolean {
+    return bindingOf(instance)?.runtime === this.runtime;
+  }
+
   /** Instances of classes get their runtime injected. */
-  private bindProvider({ metatype, instance }: ScannedProvider): void {
-    if (typeof metatype !== 'function') this.note(this.bind(instance));
+  private bindProvider({ metatype, instance }: ScannedProvider): string | undefined {
+    return typeof metatype === 'function' ? undefined : this.bind(instance);
   }
 
   private watchModule(module: ModuleEntry): void {
@@ -85,7 +87,7 @@ export class InstanceBinder {
     module.addProvider = (...args: unknown[]) => {
       const token = addProvider(...args);
       for (const provider of scanModule(module)) {
-        const problem = typeof provider.metatype === 'function' ? undefined : this.bind(provider.instance);
+        const problem = this.bindProvider(provider);
         if (problem !== undefined) throw new Error(problem);
         this.bindProducts(provider);
       }
@@ -106,10 +108,9 @@ export class InstanceBinder {
   /** Answers with what is wrong, where something is. */
   private bind(instance: unknown): string | undefined {
     if (!isDecoratedInstance(instance)) return undefined;
-    const binding = bindingOf(instance);
-    if (binding?.runtime === this.runtime) return undefined;
+    if (this.isOurs(instance)) return undefined;
     // The start of the other one has failed, or has yet to come so far: then it will miss what it had bound.
-    if (binding?.runtime.isInitialised === true) return sharedProblem(instance);
+    if (bindingOf(instance)?.runtime.isInitialised === true) return sharedProblem(instance);
     if (!Object.isExtensible(instance)) {
       return `An instance of ${instance.constructor.name} is frozen, so it cannot be tied to the application's policies.`;
     }

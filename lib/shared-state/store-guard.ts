@@ -1,5 +1,5 @@
 import type { Clock, RandomSource } from '../core/clock.js';
-import { isThenable } from '../core/property.js';
+import { ListenerGuard } from '../core/events.js';
 import type { StoreHealth } from '../core/shared-state.js';
 import { CallbackTimer } from '../core/timer-entry.js';
 
@@ -77,20 +77,10 @@ export class StoreGuard implements StoreHealth {
 
   /** A listener's answer is not awaited; what it throws is reported once and changes nothing. */
   onChange(listener: (lost: boolean, error: unknown) => unknown): void {
-    let isReported = false;
-    const failed = (error: unknown) => {
-      if (isReported) return;
-      isReported = true;
-      process.emitWarning(`A listener of the shared store failed: ${String(error)}`, 'ResilienceWarning');
-    };
-    this.listeners.push((lost, error) => {
-      try {
-        const answer = listener(lost, error);
-        if (isThenable(answer)) Promise.resolve(answer).catch(failed);
-      } catch (thrown) {
-        failed(thrown);
-      }
-    });
+    const guard = new ListenerGuard((error) =>
+      process.emitWarning(`A listener of the shared store failed: ${String(error)}`, 'ResilienceWarning'),
+    );
+    this.listeners.push((lost, error) => guard.call(() => listener(lost, error)));
   }
 
   /**

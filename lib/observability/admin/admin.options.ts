@@ -1,5 +1,6 @@
 import type { CanActivate, ModuleMetadata, Type } from '@nestjs/common';
 import { InvalidOptionsError } from '../../core/errors.js';
+import { decoratorsRow, guardsRow, importsRow } from '../../core/controller-rows.js';
 import { checkOptions, defineOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
 import { propertyOf } from '../../core/property.js';
 
@@ -46,36 +47,15 @@ export interface AdminSettings {
 
 /** The rows that every module of ours has that mounts routes which are not for everybody. */
 export const accessRows = [
-  {
-    name: 'guards',
-    kind: 'list',
-    each: { kind: 'any' },
-    default: [],
-    defaultText: 'none',
-    sentence: 'Guards in front of every route, as in `@UseGuards()`.',
-  },
+  guardsRow,
   {
     name: 'public',
     kind: 'boolean',
     default: false,
     sentence: 'Says that no guard is needed here. Without it, `guards` must name one.',
   },
-  {
-    name: 'decorators',
-    kind: 'list',
-    each: { kind: 'function' },
-    default: [],
-    defaultText: 'none',
-    sentence: 'Further decorators for the controller, such as `Roles("admin")` for a global guard.',
-  },
-  {
-    name: 'imports',
-    kind: 'list',
-    each: { kind: 'any' },
-    default: [],
-    defaultText: 'none',
-    sentence: 'Modules that export what the guards need.',
-  },
+  decoratorsRow('Roles("admin")'),
+  importsRow,
 ] as const;
 
 /** The options of the admin module, for validation and documentation. */

@@ -1,5 +1,6 @@
 import type { CanActivate, ModuleMetadata, Type } from '@nestjs/common';
 import type { Registry, RegistryContentType } from 'prom-client';
+import { decoratorsRow, guardsRow, importsRow } from '../../core/controller-rows.js';
 import { defineOptions } from '../../core/option-table.js';
 
 /** Options of `ResiliencePrometheusModule.register()`. @publicApi */
@@ -31,30 +32,9 @@ export interface PrometheusSettings {
 /** The options of the Prometheus module, for validation and documentation. */
 export const prometheusTable = defineOptions<ResiliencePrometheusOptions, PrometheusSettings>(
   { name: 'path', kind: 'string', default: 'metrics', sentence: 'Where the metrics are served.' },
-  {
-    name: 'guards',
-    kind: 'list',
-    each: { kind: 'any' },
-    default: [],
-    defaultText: 'none',
-    sentence: 'Guards in front of the route, as in `@UseGuards()`.',
-  },
-  {
-    name: 'imports',
-    kind: 'list',
-    each: { kind: 'any' },
-    default: [],
-    defaultText: 'none',
-    sentence: 'Modules that export what the guards need.',
-  },
-  {
-    name: 'decorators',
-    kind: 'list',
-    each: { kind: 'function' },
-    default: [],
-    defaultText: 'none',
-    sentence: 'Further decorators for the controller, such as `Public()` for a global guard.',
-  },
+  guardsRow,
+  importsRow,
+  decoratorsRow('Public()'),
   {
     name: 'registry',
     kind: 'any',

@@ -6,3 +6,8 @@
  * @publicApi
  */
 export type CircuitState = 'closed' | 'open' | 'half-open' | 'forced-open' | 'disabled' | 'meter-only';
+
+/** Whether a circuit refuses all calls, by itself or by force. */
+export function isOpen(state: CircuitState): boolean {
+  return state === 'open' || state === 'forced-open';
+}

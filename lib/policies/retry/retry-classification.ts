@@ -47,14 +47,17 @@ export function isRetryable(settings: RetrySettings, call: Call, error: unknown)
   if (error instanceof InvalidOptionsError) return false;
   // Whether its wait fits is decided with the delay.
   if (isRejection(error)) return error instanceof RateLimitExceededError && settings.retryOn === undefined;
-  const statuses = call.options.retryOnStatus;
   const status = firstStatus(error);
-  if (status !== undefined) {
-    if (statuses !== undefined) return statuses.includes(status);
-    if (settings.retryOn !== undefined && !settings.statusGiven) return false;
-    return settings.retryOnStatus.has(status);
-  }
+  if (status !== undefined) return isRetryableStatus(settings, call, status);
   return settings.retryOn === undefined && !isFinal(error);
+}
+
+/** What the call says of statuses comes first; with `retryOn` alone no status means anything. */
+function isRetryableStatus(settings: RetrySettings, call: Call, status: number): boolean {
+  const statuses = call.options.retryOnStatus;
+  if (statuses !== undefined) return statuses.includes(status);
+  if (settings.retryOn !== undefined && !settings.statusGiven) return false;
+  return settings.retryOnStatus.has(status);
 }
 
 /** Whether a returned response means what an error of its status would mean. */
@@ -68,10 +71,7 @@ export function isRetryableResult(settings: RetrySettings, call: Call, value: un
   if (retryOnResult?.(value, call) === true) return true;
   if (status === undefined) return false;
   if (error !== undefined && retryOn?.(error, call) === true) return true;
-  const statuses = call.options.retryOnStatus;
-  if (statuses !== undefined) return statuses.includes(status);
-  if (retryOn !== undefined && !settings.statusGiven) return false;
-  return settings.retryOnStatus.has(status);
+  return isRetryableStatus(settings, call, status);
 }
 
 function responseStatus(value: unknown): number | undefined {

@@ -26,6 +26,17 @@ function setUp(options: IdempotencyOptions = {}) {
 
 const under = (idempotencyKey: string, ...args: unknown[]) => ({ idempotencyKey, args });
 
+/** Two processes with one store; a run has begun in the first. */
+function beginInOneOfTwo() {
+  const clock = new ManualClock();
+  const store = new MemoryOnceStore(clock, 100);
+  const [first, second] = [0, 1].map(
+    () => new IdempotencyPolicy('orders', { lease: '30s' }, { clock, once: store }),
+  ) as [IdempotencyPolicy, IdempotencyPolicy];
+  const work = deferred<string>();
+  return { clock, work, first, second, running: first.execute(() => work.promise, under('k1')) };
+}
+
 describe('IdempotencyPolicy', () => {
   it.each([['a receipt'], [undefined], [null], [0], ['']])(
     'ID-01 a stored %p is replayed and the method does not run',
@@ -404,13 +415,7 @@ describe('IdempotencyPolicy', () => {
   });
 
   it('ID-06 PL-08 a run keeps the lease that it began with, though that is shortened meanwhile', async () => {
-    const clock = new ManualClock();
-    const store = new MemoryOnceStore(clock, 100);
-    const [first, second] = [0, 1].map(
-      () => new IdempotencyPolicy('orders', { lease: '30s' }, { clock, once: store }),
-    ) as [IdempotencyPolicy, IdempotencyPolicy];
-    const work = deferred<string>();
-    const running = first.execute(() => work.promise, under('k1'));
+    const { clock, work, first, second, running } = beginInOneOfTwo();
     await clock.advance(1_000);
     first.update({ lease: '5s' });
     await clock.advance(15_000);
@@ -582,13 +587,7 @@ describe('IdempotencyPolicy', () => {
   });
 
   it('ID-02 a conflict with another process says how long its lease has left', async () => {
-    const clock = new ManualClock();
-    const store = new MemoryOnceStore(clock, 100);
-    const [first, second] = [0, 1].map(
-      () => new IdempotencyPolicy('orders', { lease: '30s' }, { clock, once: store }),
-    ) as [IdempotencyPolicy, IdempotencyPolicy];
-    const work = deferred<string>();
-    const running = first.execute(() => work.promise, under('k1'));
+    const { clock, work, second, running } = beginInOneOfTwo();
     await clock.advance(5_000);
 
     const refusal = await second.execute(() => 'beside', under('k1')).catch((error: unknown) => error);
