@@ -350,15 +350,15 @@ describe('PL-07 options that cannot be', () => {
     ]);
   });
 
-  it.each<[string, InterceptorPolicies['fallback'], ResilienceModuleOptions | undefined]>([
-    ['by options', { levels: [{ level: FallbackLevel.LOCAL_CACHE }] }, undefined],
-    ['that was made', new FallbackChain('cached').cache(FallbackLevel.LOCAL_CACHE), undefined],
-    [
-      'by name',
-      { name: 'cached' },
-      { fallbacks: { cached: { levels: [{ level: FallbackLevel.LOCAL_CACHE }] } } },
-    ],
-  ])('PL-07 a cache around a handler needs a key: %s', async (_how, fallback, options) => {
+  const keyless = { level: FallbackLevel.LOCAL_CACHE } as const;
+  const keyed = { level: FallbackLevel.DISTRIBUTED_CACHE, key: () => 'k', store: new Map() } as const;
+  const handled = { level: FallbackLevel.DEFAULT, use: () => 'default' } as const;
+
+  /** Around a handler. */
+  async function problemsOfFallback(
+    fallback: InterceptorPolicies['fallback'],
+    options?: ResilienceModuleOptions,
+  ): Promise<unknown> {
     @Controller()
     class PlainController {
       @Get()
@@ -367,27 +367,32 @@ describe('PL-07 options that cannot be', () => {
         return 'fine';
       }
     }
-    expect(await problemsOf([], options, [], [PlainController])).toEqual([
+    return problemsOf([], options, [], [PlainController]);
+  }
+
+  it.each<[string, InterceptorPolicies['fallback'], ResilienceModuleOptions | undefined]>([
+    ['by options', { levels: [keyless] }, undefined],
+    ['by options, beside one that has a key', { levels: [keyless, keyed] }, undefined],
+    ['that was made', new FallbackChain('cached').cache(keyless.level), undefined],
+    [
+      'that was made, beside one that has a key',
+      new FallbackChain('cached', { levels: [keyless, keyed] }),
+      undefined,
+    ],
+    ['by name', { name: 'cached' }, { fallbacks: { cached: { levels: [keyless] } } }],
+  ])('PL-07 a cache around a handler needs a key: %s', async (_how, fallback, options) => {
+    expect(await problemsOfFallback(fallback, options)).toEqual([
       expect.stringContaining(
         'ResilienceInterceptor.for fallback on RootTestModule: A cache level around a handler needs "key"',
       ),
     ]);
   });
 
-  it('PL-07 a cache around a handler is taken with a key', async () => {
-    @Controller()
-    class PlainController {
-      @Get()
-      @UseInterceptors(
-        ResilienceInterceptor.for({
-          fallback: { levels: [{ level: FallbackLevel.LOCAL_CACHE, key: () => 'k' }] },
-        }),
-      )
-      get(): string {
-        return 'fine';
-      }
-    }
-    expect(await problemsOf([], undefined, [], [PlainController])).toEqual([]);
+  it.each<[string, InterceptorPolicies['fallback']]>([
+    ['by options', { levels: [keyed, handled] }],
+    ['that was made', new FallbackChain('cached', { levels: [keyed, handled] })],
+  ])('PL-07 a cache around a handler is taken with a key: %s', async (_how, fallback) => {
+    expect(await problemsOfFallback(fallback)).toEqual([]);
   });
 
   it('PL-07 classes that only a factory makes are looked at before the application is up', async () => {

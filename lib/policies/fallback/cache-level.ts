@@ -91,7 +91,8 @@ export const cacheRows = [
   },
 ] as const;
 
-const cacheTable = defineOptions<CacheOptions, Resolved>(...cacheRows);
+/** The options of a cache level, for validation. */
+export const cacheTable = defineOptions<CacheOptions, Resolved>(...cacheRows);
 
 /** The store gets one answer to a question each second: who needs it has nothing better. */
 const SHARE_EVERY_MS = 1_000;

@@ -13,6 +13,7 @@ import { SharedAnswers } from './shared-answers.js';
 import {
   FALLBACK_LEVELS,
   FallbackLevel,
+  cacheProblems,
   fallbackProblems,
   type FallbackHandler,
   type FallbackOptions,
@@ -136,7 +137,7 @@ export class FallbackChain implements Policy, Driver {
    * good, and for `staleTtl` more. Bounded; a store that fails is passed over.
    *
    * @param on - The errors of the primary that it answers for; default all.
-   * @throws {@link InvalidOptionsError} where `shared` is said of a level, or of a `store`, that cannot be.
+   * @throws {@link InvalidOptionsError} naming every option that cannot be, such as a distributed cache without a `store`.
    *
    * @example
    * chain.cache(FallbackLevel.LOCAL_CACHE, { ttl: '5m', staleTtl: '1h' });
@@ -146,12 +147,11 @@ export class FallbackChain implements Policy, Driver {
     options: CacheOptions = {},
     on?: Matcher,
   ): this {
-    if (options.shared === true) {
-      refuseProblems(fallbackProblems({ levels: [{ level, ...options }] }, `fallback "${this.name}"`));
-      this.sharesAnswers = true;
-    }
+    refuseProblems(cacheProblems(level, options, `fallback "${this.name}"`));
     const fleet = this.environment?.fleet;
-    const shared = options.shared === true && fleet ? new SharedAnswers(this.name, fleet) : undefined;
+    const isShared = options.shared === true;
+    const shared = isShared && fleet ? new SharedAnswers(this.name, fleet) : undefined;
+    this.sharesAnswers ||= isShared;
     const entry = this.levelOf(level);
     entry.cache = new CacheLevel(options, this.clock, shared);
     entry.cacheOn = partsOf(on);

@@ -1,7 +1,7 @@
 import type { OptionProblem } from '../../core/errors.js';
 import type { Matcher } from '../../core/matcher.js';
 import { checkOptions, defineOptions } from '../../core/option-table.js';
-import { cacheRows, type CacheOptions } from './cache-level.js';
+import { cacheRows, cacheTable, type CacheOptions } from './cache-level.js';
 
 /** The levels of a fallback chain, in the order in which they are tried. @publicApi */
 export enum FallbackLevel {
@@ -95,22 +95,31 @@ export function fallbackProblems(options: FallbackOptions, where: string): Optio
     problems.push({ where, option: 'use', message: 'Exactly one of "use" and "levels" must be given.' });
   }
   const seen = new Set<FallbackLevel>();
-  for (const { level, use, store, shared } of levels ?? []) {
-    if (use === undefined && !CACHE_LEVELS.has(level)) {
-      problems.push({
-        where,
-        option: 'levels',
-        message: `Level "${level}" needs "use": only cache levels fill themselves.`,
-      });
-    }
-    if (shared === true) problems.push(...sharedProblems({ level, use, store }, where));
-    else if (level === FallbackLevel.DISTRIBUTED_CACHE && use === undefined && store === undefined) {
-      const message = `Level "${level}" needs "use", a "store" or "shared".`;
-      problems.push({ where, option: 'levels', message });
-    }
-    if (seen.has(level))
-      problems.push({ where, option: 'levels', message: `Level "${level}" is given twice.` });
-    seen.add(level);
+  for (const step of levels ?? []) {
+    problems.push(...stepProblems(step, where));
+    if (seen.has(step.level))
+      problems.push({ where, option: 'levels', message: `Level "${step.level}" is given twice.` });
+    seen.add(step.level);
+  }
+  return problems;
+}
+
+/** Everything that is wrong with a cache level by itself. */
+export function cacheProblems(level: FallbackLevel, options: CacheOptions, where: string): OptionProblem[] {
+  const problems = checkOptions(cacheTable, options, where);
+  return problems.length > 0 ? problems : stepProblems({ level, ...options }, where);
+}
+
+/** What is wrong with a level whose options are fine one by one. */
+function stepProblems({ level, use, store, shared }: FallbackStep, where: string): OptionProblem[] {
+  const problems: OptionProblem[] = [];
+  const add = (message: string) => problems.push({ where, option: 'levels', message });
+  if (use === undefined && !CACHE_LEVELS.has(level)) {
+    add(`Level "${level}" needs "use": only cache levels fill themselves.`);
+  }
+  if (shared === true) problems.push(...sharedProblems({ level, use, store }, where));
+  else if (level === FallbackLevel.DISTRIBUTED_CACHE && use === undefined && store === undefined) {
+    add(`Level "${level}" needs "use", a "store" or "shared".`);
   }
   return problems;
 }

@@ -327,7 +327,7 @@ describe('ChaosPolicy', () => {
         }
         expect(hits).toEqual(expected);
       }),
-      { numRuns: 30 },
+      { numRuns: loadOf(30) },
     );
   });
 

@@ -382,6 +382,35 @@ describe('cache levels of a fallback chain', () => {
     },
   );
 
+  it('FB-06 answers in a store are as old as the wall clock says, which all processes have', async () => {
+    const store = new Map<string, unknown>();
+    const [first, second] = [1_000, 5_000_000].map((now) => {
+      const clock = new ManualClock({ now });
+      const chain = new FallbackChain('rates', {}, { clock });
+      chain.cache(FallbackLevel.DISTRIBUTED_CACHE, { store, ttl: '1m', staleTtl: 0 });
+      return { clock, pipeline: new Pipeline('rates', [chain], clock) };
+    }) as [{ pipeline: Pipeline }, { clock: ManualClock; pipeline: Pipeline }];
+    await first.pipeline.execute(() => 'fresh');
+    await second.clock.advance(60_000);
+
+    expect(await second.pipeline.execute(() => Promise.reject(down))).toBe('fresh');
+    await second.clock.advance(1);
+    await expect(second.pipeline.execute(() => Promise.reject(down))).rejects.toBe(down);
+  });
+
+  it('FB-06 nothing is wrong with a cache that has no answer, nor with a store that answers at once', async () => {
+    const memory = setUp();
+    const store = setUp({ store: new Map<string, unknown>() }, FallbackLevel.DISTRIBUTED_CACHE);
+    memory.fail();
+    await expect(memory.chain.execute('EUR')).rejects.toThrow(FallbackExhaustedError);
+    await store.chain.execute('EUR');
+    store.fail();
+    await store.chain.execute('EUR');
+
+    expect(memory.chain.stats().levels.local_cache).toMatchObject({ failed: 1, lastError: undefined });
+    expect(store.chain.stats().levels.distributed_cache).toMatchObject({ answered: 1, lastError: undefined });
+  });
+
   it('FB-06 a cache answers for the errors that its `on` means, and fills whatever they are', async () => {
     const clock = new ManualClock();
     const chain = new FallbackChain('rates', {

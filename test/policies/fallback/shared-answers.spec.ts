@@ -121,10 +121,11 @@ describe('answers that instances share', () => {
     await first.ask();
     await clock.advance(0);
     first.fail();
+    await clock.advance(60_000);
     expect(await first.ask()).toEqual(kept('fresh'));
     expect(first.gets).toBe(0);
 
-    await clock.advance(60_001);
+    await clock.advance(1);
     second.answer = () => 'newer';
     await second.ask();
     expect(await first.ask()).toEqual(kept('newer'));
@@ -170,10 +171,10 @@ describe('answers that instances share', () => {
     expect(second.gets).toBe(2);
   });
 
-  it('what came in while the store was asked wins where it is newer', async () => {
+  it.each([0, 5_000])('what came in while the store was asked wins, %d ms newer', async (laterMs) => {
     const { clock, first, second } = setUp();
     await first.ask();
-    await clock.advance(5_000);
+    await clock.advance(laterMs);
     second.fail();
     const reading = second.ask();
     second.answer = () => 'newer';
@@ -236,6 +237,19 @@ describe('answers that instances share', () => {
     expect(first.gets).toBe(1);
   });
 
+  it('a cache in memory shares nothing, also in an application whose instances share state', async () => {
+    const clock = new ManualClock();
+    const fleet = { state: new MemoryState(new MemoryWorld(clock)), size: 2 };
+    const [first, second] = ['fresh', 'newer'].map((answer) => {
+      const chain = new FallbackChain('rates', {}, { clock, fleet }).cache(LOCAL_CACHE);
+      return { answer, pipeline: new Pipeline('rates', [chain], clock) };
+    }) as [{ answer: string; pipeline: Pipeline }, { answer: string; pipeline: Pipeline }];
+    await first.pipeline.execute(() => first.answer);
+    await clock.advance(0);
+
+    await expect(second.pipeline.execute(() => Promise.reject(down))).rejects.toBe(down);
+  });
+
   it("without a fleet the answers are this instance's own", async () => {
     const levels = [{ level: DISTRIBUTED_CACHE, shared: true }] as const;
     const clock = new ManualClock();
@@ -244,6 +258,7 @@ describe('answers that instances share', () => {
     await pipeline.execute(() => 'fresh');
 
     expect(await pipeline.execute(() => Promise.reject(down))).toBe('fresh');
+    expect(chain.stats().levels.distributed_cache?.lastError).toBeUndefined();
   });
 
   it.each<[string, FallbackOptions]>([
@@ -265,10 +280,23 @@ describe('answers that instances share', () => {
     expect(() => new FallbackChain('rates', options)).toThrow(message);
   });
 
-  it('refuses it where a level is added by hand, too', () => {
+  it.each<[string, FallbackLevel.LOCAL_CACHE | FallbackLevel.DISTRIBUTED_CACHE, CacheOptions]>([
+    ['"shared" is for level', LOCAL_CACHE, { shared: true }],
+    ['exclude', DISTRIBUTED_CACHE, { shared: true, store: new Map() }],
+    ['needs "use", a "store" or "shared"', DISTRIBUTED_CACHE, {}],
+    ['"ttl" must be', LOCAL_CACHE, { ttl: -1 }],
+  ])('refuses it where a level is added by hand, too: %s', (message, level, options) => {
     const chain = new FallbackChain('rates');
-    expect(() => chain.cache(LOCAL_CACHE, { shared: true })).toThrow('"shared" is for level');
-    expect(() => chain.cache(DISTRIBUTED_CACHE, { shared: true, store: new Map() })).toThrow('exclude');
+    expect(() => chain.cache(level, options)).toThrow(message);
+    expect(() => chain.cache(level, options)).toThrow('fallback "rates"');
+    expect(chain.sharesAnswers).toBe(false);
+  });
+
+  it('knows whether it shares answers, however many levels do not', () => {
+    const chain = new FallbackChain('rates').cache(LOCAL_CACHE);
+    expect(chain.sharesAnswers).toBe(false);
+    chain.cache(DISTRIBUTED_CACHE, { shared: true }).cache(LOCAL_CACHE);
+    expect(chain.sharesAnswers).toBe(true);
   });
 });
 

@@ -6,6 +6,7 @@ import type { SharedState } from '../../../lib/core/shared-state.js';
 import { RateLimitPolicy, type RateLimitOptions } from '../../../lib/policies/rate-limit/index.js';
 import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
 import { ManualClock } from '../../../lib/testing/index.js';
+import { loadOf } from '../../models/runs.js';
 
 /** A shared limit, and how many units each refill asked the store for. */
 function setUp(
@@ -152,7 +153,7 @@ describe('an exact limit', () => {
           expect((await limit.acquire()).allowed).toBe(false);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: loadOf(200) },
     );
   });
 
