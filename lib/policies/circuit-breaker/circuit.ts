@@ -81,8 +81,8 @@ export class Circuit {
   /** How often it has opened in a row; 0 after it closed. */
   openings = 0;
   guide: CircuitGuide | undefined = undefined;
-  /** Whether somebody else decides how its half-open ends: probes are let in and counted, and no more. */
-  private guided = false;
+  /** Whether it is half-open, and others decide how that ends: probes are let in and counted, and no more. */
+  isGuidedHalfOpen = false;
   private current: CircuitState = 'closed';
   /** Calls that were let in and have not come back. */
   private running = 0;
@@ -219,24 +219,17 @@ export class Circuit {
     this.openings = openings;
     this.openUntil = until;
     this.transition('open', reason);
-    this.guided = true;
   }
 
   /** From now on it decides by itself how its half-open ends, with the probes that it has seen. */
   goAlone(): void {
-    if (!this.guided) return;
-    this.guided = false;
+    this.isGuidedHalfOpen = false;
     if (this.current === 'half-open') this.decideProbes();
   }
 
-  /** The others decide again, where it is as they left it. */
+  /** The others decide how its half-open ends, where it is that. */
   followAgain(): void {
-    this.guided = this.current === 'open' || this.current === 'half-open';
-  }
-
-  /** Whether it is half-open, and others decide how that ends. */
-  get isGuidedHalfOpen(): boolean {
-    return this.guided && this.current === 'half-open';
+    this.isGuidedHalfOpen = this.current === 'half-open';
   }
 
   /** Takes new settings over; what the window holds stays where the window is the same. */
@@ -245,7 +238,7 @@ export class Circuit {
     this.settings = settings;
     if (!sameWindow(previous, settings)) this.window = createWindow(settings);
     // What has been seen of its probes may be enough now, and no further one be let in.
-    if (this.current === 'half-open' && !this.guided) this.decideProbes();
+    if (this.current === 'half-open' && !this.isGuidedHalfOpen) this.decideProbes();
   }
 
   private recordProbe(flags: number): void {
@@ -253,7 +246,7 @@ export class Circuit {
     probeResults.recorded++;
     if ((flags & FAILED) !== 0) probeResults.failures++;
     if ((flags & SLOW) !== 0) probeResults.slow++;
-    if (!this.guided) this.decideProbes();
+    if (!this.isGuidedHalfOpen) this.decideProbes();
   }
 
   private decideProbes(): void {
@@ -281,7 +274,9 @@ export class Circuit {
     const out = this.probes?.size ?? 0;
     const { settings } = this;
     if (out >= settings.halfOpenMaxCalls) return false;
-    return !settings.rateMode || this.guided || out + this.probeResults.recorded < settings.probeLimit;
+    return (
+      !settings.rateMode || this.isGuidedHalfOpen || out + this.probeResults.recorded < settings.probeLimit
+    );
   }
 
   /** Which rule the window breaks, in words. */
@@ -351,10 +346,8 @@ export class Circuit {
     this.above = false;
     this.probeResults = { recorded: 0, failures: 0, slow: 0 };
     if (to === 'closed') this.openings = 0;
-    if (to !== 'half-open') {
-      this.window.clear();
-      this.guided = false;
-    }
+    this.window.clear();
+    this.isGuidedHalfOpen = false;
     this.guide?.changed(to);
     this.observer.changed(this, from, to, reason);
   }

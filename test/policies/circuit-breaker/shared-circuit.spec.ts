@@ -794,6 +794,39 @@ describe('a circuit that instances share', () => {
     await probe;
   });
 
+  it.each([
+    ['', async () => undefined],
+    [
+      ' by one whose store was away meanwhile',
+      async ({ clock, all }: Awaited<ReturnType<typeof fleetOf>>) => {
+        all[0].cut = true;
+        await clock.advance(2_000);
+        all[0].cut = false;
+        await clock.advance(2_000);
+      },
+    ],
+  ])('SS-05 the probes are those of all from the first moment of half-open on%s', async (_who, meanwhile) => {
+    const fleet = await fleetOf(2);
+    const { clock, all } = fleet;
+    for (const instance of all) await instance.trip();
+    await clock.advance(1_000);
+    await meanwhile(fleet);
+    while (all[0].state === 'open') await clock.advance(1);
+    const asked = all[0].questions.probe;
+    await all[0].ok();
+
+    expect(all[0].questions.probe).toBe(asked + 1);
+  });
+
+  it('SS-05 new settings do not let an instance decide what its probes mean for all', async () => {
+    const fleet = await fleetOf(2, { successThreshold: 5 });
+    await openForAll(fleet);
+    const [first] = fleet.all;
+    for (let i = 0; i < 3; i++) await first.ok();
+    first.breaker.update({ successThreshold: 3 });
+    expect(first.state).toBe('half-open');
+  });
+
   it('SS-05 whatever happens, the probes of all stay within their number and every call ends', async () => {
     const step = fc.record({
       at: fc.integer({ min: 0, max: 3 }),
