@@ -254,7 +254,5 @@ export class RetryPolicy implements Policy, Repeater {
 /** Also where somebody has wrapped the error since. */
 function isRefusedSince(mark: number, error: unknown): boolean {
   if (REFUSALS.count === mark) return false;
-  return causes(error).some(
-    (link) => typeof link === 'object' && link !== null && (REFUSALS.byError.get(link) ?? 0) > mark,
-  );
+  return causes(error).some((link) => (REFUSALS.byError.get(link as object) ?? 0) > mark);
 }

@@ -532,6 +532,18 @@ describe('BulkheadPolicy', () => {
     for (const call of [...calls, waiting]) await call.finish();
   });
 
+  it('OP-01 after a reset the calls that run count from then on, those of keys too', async () => {
+    const { bulkhead, begin } = setUp({ maxConcurrent: 1, key: () => 'a' });
+    const running = [begin('a')];
+    bulkhead.update({ key: () => 'b' });
+    running.push(begin('b'));
+
+    bulkhead.reset();
+
+    expect(bulkhead.stats()).toMatchObject({ keys: 2, activeCalls: 2, totalCalls: 2 });
+    for (const call of running) await call.finish();
+  });
+
   it('OP-01 a reset between a grant and a refusal further in leaves totals that add up', async () => {
     const clock = new ManualClock();
     const outer = new BulkheadPolicy('outer', { maxConcurrent: 5 }, { clock });
@@ -725,6 +737,8 @@ describe('BulkheadPolicy', () => {
 
     expect(whileItRuns).toMatchObject({ keys: 1, activeCalls: 1, queuedCalls: 1 });
     expect(bulkhead.stats()).toMatchObject({ keys: 1, activeCalls: 0, queuedCalls: 1 });
+    await clock.advance(60_000);
+    expect(bulkhead.stats()).toMatchObject({ keys: 0, queuedCalls: 0, rejectedBy: { waited: 1 } });
   });
 
   it('RT-05 a wait keeps the process alive until it is over', () => {

@@ -189,6 +189,7 @@ describe('A bulkhead that instances share', () => {
 
     expect(await alone.execute(() => 'at once')).toBe('at once');
     expect(alone.stats().shared).toBeUndefined();
+    expect(new BulkheadPolicy('reads', { shared: true }).stats().shared).toBeUndefined();
     expect(alone.describe()).toBe('1 at once, 0 waiting for at most 30 s');
     expect([first.active, second.active, first.store.asked]).toEqual([3, 3, []]);
     expect(first.bulkhead.stats().shared).toBeUndefined();
@@ -298,6 +299,19 @@ describe('A bulkhead that instances share', () => {
     await calls[1]?.finish();
     expect(second.started).toEqual(['high', 'a', 'b']);
   });
+
+  it.each([Priority.CRITICAL, Priority.BACKGROUND])(
+    'BH-05 those for whom the store has nothing go, whatever their priority: %i',
+    async (priority) => {
+      const { clock, first, second } = setUp({ maxQueue: 1 });
+      await first.beginMany(10);
+      for (const name of ['stays', 'goes']) second.begin(name, { priority });
+      await clock.advance(0);
+
+      expect(second.bulkhead.stats()).toMatchObject({ queuedCalls: 1, rejectedBy: { full: 1 } });
+      expect(await second.calls[1]?.result).toBeInstanceOf(BulkheadFullError);
+    },
+  );
 
   it('BH-01 no more than the limit and its places wait for an answer', async () => {
     const { clock, first } = setUp({ maxConcurrent: 4, maxQueue: 2 });
@@ -562,6 +576,24 @@ describe('A bulkhead that instances share', () => {
     expect([lent(world), second.source]).toEqual([0, 'local-share']);
   });
 
+  it('SS-02 who has borrowed nothing leaves all the same, and starts its calls as before', async () => {
+    const { first } = setUp({ shared: false });
+    await first.leave();
+    await first.beginMany(1);
+    expect(first.started).toEqual(['call']);
+  });
+
+  it('SS-01 instances tell each other how many may run, where they share that', () => {
+    const told: unknown[] = [];
+    const state = new MemoryState(new MemoryWorld(new ManualClock()));
+    const fleet: Fleet = { state, size: 1, declare: (...what) => told.push(what) };
+    const shared = new BulkheadPolicy('reads', { maxConcurrent: 7, shared: true }, { fleet });
+    new BulkheadPolicy('writes', { maxConcurrent: 7 }, { fleet });
+    expect(told).toEqual([['bulkhead', 'reads', '7 at once']]);
+    shared.update({ maxConcurrent: 8 });
+    expect(told[1]).toEqual(['bulkhead', 'reads', '8 at once']);
+  });
+
   it('SS-06 leaving a store that is lost waits for nothing', async () => {
     const { clock, first } = setUp();
     await first.beginMany(2);
@@ -597,6 +629,19 @@ describe('A bulkhead that instances share', () => {
     first.bulkhead.update({ maxQueue: 1 });
     await clock.advance(200);
     expect(first.bulkhead.stats()).toMatchObject({ queuedCalls: 3, rejectedCalls: 0 });
+  });
+
+  it('BH-06 a queue that is lowered while the store is asked keeps who had a place, and nobody else', async () => {
+    const { clock, first, second } = setUp({ maxQueue: 2 });
+    await second.beginMany(10);
+    const answer = first.store.hold();
+    await first.beginMany(3);
+    expect(first.bulkhead.stats().queuedCalls).toBe(3);
+
+    first.bulkhead.update({ maxQueue: 0 });
+    answer();
+    await clock.advance(0);
+    expect(first.bulkhead.stats()).toMatchObject({ queuedCalls: 2, rejectedBy: { full: 1 } });
   });
 
   it('BH-06 who has found a place is not refused for want of one later', async () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { RetryBudgetExhaustedError } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
+import { HedgePolicy } from '../../../lib/policies/hedge/index.js';
 import { RetryBudget, RetryPolicy, type RetryBudgetOptions } from '../../../lib/policies/retry/index.js';
 import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
 import { ManualClock } from '../../../lib/testing/index.js';
@@ -550,5 +551,29 @@ describe('RetryBudget', () => {
     retry.update({ budget: { max: 5 } });
 
     expect(retry.stats().budget).toMatchObject({ currentRetries: 1, maxRetries: 5 });
+  });
+
+  it('PL-08 what the budget was told by itself holds after an update of other options', () => {
+    const retry = new RetryPolicy('r', { budget: { percent: 10 } });
+    retry.budget?.update({ percent: 50 });
+    retry.update({ maxRetries: 1 });
+    expect(retry.stats().budget).toMatchObject({ budgetPercent: 50 });
+  });
+
+  it.each([
+    ['an object', (budget: RetryBudget) => budget],
+    ['its name', () => 'shared'],
+  ])('PL-08 who gets a budget of its own leaves the shared one as it is, given as %s', (_how, given) => {
+    const shared = new RetryBudget('shared', { percent: 10 });
+    const retry = new RetryPolicy('r', { budget: given(shared) }, { budgets: () => shared });
+
+    retry.update({ budget: { percent: 50 } });
+
+    expect([shared, retry].map((one) => one.stats())).toMatchObject([
+      { budgetPercent: 10 },
+      { budget: { name: 'r', budgetPercent: 50 } },
+    ]);
+    retry.update({ budget: given(shared) });
+    expect(retry.budget).toBe(shared);
   });
 });

@@ -724,7 +724,10 @@ describe('RetryPolicy', () => {
       418,
       3,
     ],
-    ['nobody asks about what went well', { retryOn: () => true, abortOn: () => true }, 200, 1],
+    ['with matchers of what is final alone, statuses count', { abortOn: 418 }, 503, 3],
+    ['the first status that is a failure', { retryOn: () => true }, 400, 3],
+    ['nobody asks about what went well', { retryOn: () => true }, 399, 1],
+    ['nor whether it is final', { abortOn: () => true, retryOnResult: () => true }, 399, 3],
     ['nothing named', {}, 503, 3],
   ])(
     'RT-17 a returned response means what its error would: %s',
@@ -736,6 +739,26 @@ describe('RetryPolicy', () => {
       expect([last, startedAt.length]).toEqual([{ status }, attempts]);
     },
   );
+
+  it('RT-17 matchers of errors are not asked about what is no response', async () => {
+    const { clock, retry, startedAt, doing } = setUp({
+      maxRetries: 2,
+      retryOnResult: (value) => value === 'again',
+      retryOn: () => true,
+      abortOn: () => true,
+    });
+    const values = ['again', { statusCode: '503' }];
+    const last = await outcomeOf(clock, retry.execute(doing(...values.map((value) => () => value))));
+
+    expect([last, startedAt.length]).toEqual([{ statusCode: '503' }, 2]);
+  });
+
+  it('RT-17 a word for a status is none, whatever is retried', async () => {
+    const { clock, retry, startedAt, doing } = setUp({ maxRetries: 2, retryOn: () => true });
+
+    await outcomeOf(clock, retry.execute(doing(() => ({ statusCode: '503' }))));
+    expect(startedAt).toHaveLength(1);
+  });
 
   it('RT-17 a response that opened the breaker is what the caller gets, not the refusal after it', async () => {
     const clock = new ManualClock();
