@@ -147,6 +147,7 @@ describe('Experiment', () => {
     expect(report).toMatchObject({
       state: 'aborted',
       reason: 'circuitBreakers.gateway.totalFailures is 3, above 2.',
+      validated: undefined,
       durationMs: 15_000,
       faults: [{ totalInjected: 3 }],
     });
@@ -219,6 +220,21 @@ describe('Experiment', () => {
     expect(observations.filter(({ ok }) => !ok).map(({ elapsedMs }) => elapsedMs)).toEqual([
       10_000, 15_000, 20_000,
     ]);
+  });
+
+  it.each([
+    ['before the faults, proves nothing', 1, undefined, undefined],
+    ['while and after they are there, is a proof', undefined, 1, true],
+  ])('CH-04 a metric that has a number only %s', async (_when, before, later, validated) => {
+    const { clock, laboratory } = setUp();
+    let looks = 0;
+    const metric = () => (looks++ === 0 ? before : later);
+    const running = laboratory
+      .experiment(optionsOf({ steadyState: { name: 's', metric, above: 5 }, duration: '5s' }))
+      .run();
+    await clock.advance(10_000);
+
+    expect(await running).toMatchObject({ state: 'completed', validated });
   });
 
   it('CH-04 a steady state may be a metric; none yet is no violation, and no proof', async () => {

@@ -1,10 +1,11 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { CircuitOpenError, InvalidOptionsError, type OptionProblem } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
 import { FaultInjector } from '../../../lib/policies/chaos/fault-injector.js';
 import { TargetMatcher, unknownTarget } from '../../../lib/policies/chaos/fault-target.js';
+import type { LiveFault } from '../../../lib/policies/chaos/live-fault.js';
 import type { FaultOptions } from '../../../lib/policies/chaos/live-fault.options.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
@@ -245,21 +246,86 @@ describe('FaultInjector', () => {
     const clock = new ManualClock();
     const breakers = Array.from({ length: 11 }, (_, i) => new CircuitBreakerPolicy(`x${i}`, {}, { clock }));
     const injector = new FaultInjector({ clock }, () => breakers);
-    const policies = breakers.slice(0, 2);
-    injector.join({ name: 'Shop.search', policies });
     const target = { kind: 'circuitBreaker', name: 'x*' } as const;
-
-    const [problem] = problemsOf(() =>
-      injector.start({ target, fault: 'circuit-open', blastRadius: 'limited', ratePercent: 100 }),
-    );
+    const problem = () =>
+      problemsOf(() =>
+        injector.start({ target, fault: 'circuit-open', blastRadius: 'limited', ratePercent: 100 }),
+      )[0];
+    const alone = problem();
+    injector.join({ name: 'Shop.search', policies: breakers.slice(0, 2) });
+    injector.join({ name: 'Shop.refund', policies: breakers.slice(2, 3) });
+    const together = problem();
     const states = breakers.map(({ state }) => state);
     const fault = injector.start({ target, fault: 'circuit-open' });
-    const late = injector.join({ name: 'x-late', policies: [new BulkheadPolicy('x', {}, { clock })] });
+    const late = injector.join({
+      name: 'late',
+      policies: [new CircuitBreakerPolicy('x-late', {}, { clock })],
+    });
 
-    expect(problem?.option).toBe('target');
+    expect([alone, together]).toMatchObject([
+      { option: 'target', message: expect.stringMatching(/^It hits 11 circuit breakers, and a /) },
+      {
+        option: 'target',
+        message: expect.stringMatching(/^It hits 2 pipelines and 8 circuit breakers, and /),
+      },
+    ]);
     expect(states).toEqual(breakers.map(() => 'closed'));
     expect(fault.targets).toHaveLength(11);
     expect(late()).toEqual([]);
+  });
+
+  it('CH-05 a pipeline with a tripped circuit is a target, and one without is another', async () => {
+    const { breaker, injector, call, search } = setUp();
+    for (let i = 0; i < 8; i++) injector.join({ name: `Shop.${i}`, policies: [] });
+    const target = ['Shop.*', { kind: 'circuitBreaker', name: 'gateway' }] as const;
+    const fault = injector.start({ target, fault: 'circuit-open' });
+    const late = injector.join({ name: 'Shop.late', policies: [] });
+
+    // And the pipeline of the circuit, which makes ten, and ten are allowed.
+    expect(fault.targets).toHaveLength(10);
+    expect(late()).toEqual([]);
+    expect(breaker.state).toBe('forced-open');
+    expect(await call(search)).toBeInstanceOf(CircuitOpenError);
+  });
+
+  it('CH-02 when it is closed nothing begins any more, and the error says so', () => {
+    const { injector } = setUp();
+    injector.close();
+
+    expect(problemsOf(() => injector.start({ target: 'Payments.charge', error: 500 }))).toEqual([
+      { where: 'fault "fault-1"', option: 'enabled', message: expect.stringContaining('shuts down') },
+    ]);
+  });
+
+  it('CH-02 a circuit that two faults hold is told once by whom, and is left alone where somebody closed it', async () => {
+    const { breaker, events, injector } = setUp();
+    const [first, second, third] = [1, 2, 3].map(() =>
+      injector.start({ target: 'gateway', fault: 'circuit-open' }),
+    ) as [LiveFault, LiveFault, LiveFault];
+    const seen: string[] = [];
+    events.listen(({ kind, type }) => {
+      if (kind === 'circuitBreaker') seen.push(type);
+    });
+    first.stop();
+    expect([breaker.state, seen]).toEqual(['forced-open', []]);
+
+    breaker.close('enough');
+    third.stop();
+    expect(breaker.state).toBe('closed');
+    second.stop();
+    expect(breaker.stats().reason).toBe('enough');
+  });
+
+  it('CH-02 what other circuits refuse meanwhile is nobody’s', async () => {
+    const { lonely, injector } = setUp();
+    const fault = injector.start({ target: 'gateway', fault: 'circuit-open' });
+    const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    lonely.forceOpen('by hand');
+    await lonely.execute(() => 'fine').catch(() => undefined);
+    const warnings = warn.mock.calls.length;
+    warn.mockRestore();
+
+    expect([warnings, fault.totalInjected]).toEqual([0, 0]);
   });
 
   it.each<[unknown]>([

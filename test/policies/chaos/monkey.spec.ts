@@ -17,6 +17,16 @@ function setUp(options: ChaosMonkeyOptions = {}, seed = 1) {
   return { clock, injector, monkey, processEnv };
 }
 
+/** Where each problem is, and of which option. */
+function problemsOf(run: () => unknown): readonly (string | undefined)[][] {
+  try {
+    run();
+  } catch (error) {
+    return (error as InvalidOptionsError).problems.map(({ where, option }) => [where, option]);
+  }
+  return [];
+}
+
 describe('ChaosMonkey', () => {
   it('CH-03 is off by default', async () => {
     const { clock, injector, monkey } = setUp();
@@ -119,11 +129,27 @@ describe('ChaosMonkey', () => {
     expect(() => monkey.enable({ targets: ['Nothing.*'] })).toThrow(
       'chaos monkey: Nothing that is protected answers to pipeline "Nothing.*". There are "Payments.charge"',
     );
+    expect(problemsOf(() => monkey.enable({ targets: ['Nothing.*'] }))).toEqual([
+      ['chaos monkey', 'targets'],
+    ]);
     expect([monkey.enabled, clock.pending]).toEqual([false, 0]);
     expect(warnings).toEqual([
       expect.stringMatching(/pipeline "Paymets\.charge"\. Did you mean "Payments\.charge"/),
     ]);
     expect(later.monkey.enabled).toBe(true);
+  });
+
+  it('CH-03 does not come where nothing may begin any more, and says so', () => {
+    const { monkey, injector } = setUp();
+    injector.close();
+    expect(problemsOf(() => monkey.enable())).toEqual([['chaos monkey', 'enabled']]);
+  });
+
+  it('CH-03 everything may be its target before there is anything', () => {
+    const environment = { clock: new ManualClock() };
+    const monkey = new ChaosMonkey(new FaultInjector(environment), { targets: ['*'] }, environment);
+    monkey.enable();
+    expect(monkey.enabled).toBe(true);
   });
 
   it('CH-03 faults that others clear are gone', async () => {
@@ -148,7 +174,7 @@ describe('ChaosMonkey', () => {
 
     expect(monkey.stats()).toMatchObject({ enabled: false, totalFaults: 0 });
     expect(warnings).toEqual([expect.stringContaining('NODE_ENV=production')]);
-    expect(() => monkey.enable()).toThrow(InvalidOptionsError);
+    expect(problemsOf(() => monkey.enable())).toEqual([['chaos monkey', 'enabled']]);
     expect([injector.active(), clock.pending]).toEqual([[], 0]);
   });
 
