@@ -14,7 +14,7 @@ const TESTS = {
   'policies/fallback': ['policies/fallback/**/*.spec.ts', 'module/validation.spec.ts'],
   'policies/idempotency': ['policies/idempotency/**/*.spec.ts'],
   'policies/hedge': ['policies/hedge/**/*.spec.ts'],
-  pipeline: ['pipeline/**/*.spec.ts', 'decorators/**/*.spec.ts'],
+  pipeline: ['pipeline/**/*.spec.ts', 'decorators/**/*.spec.ts', 'policies/hedge/**/*.spec.ts'],
   'policies/chaos': ['policies/chaos/**/*.spec.ts', 'module/chaos.service.spec.ts'],
 };
 

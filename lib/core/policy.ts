@@ -111,5 +111,6 @@ export interface Driver {
   readonly policy: Policy;
   /** Whether it does nothing at all now, so that a pipeline may leave it out until the next composition. */
   readonly isOff?: boolean;
-  run(call: Call, next: Next, inside: Inside, around: readonly Policy[]): unknown;
+  /** @param policies - All of the pipeline, outermost first. */
+  run(call: Call, next: Next, inside: Inside, policies: readonly Policy[]): unknown;
 }

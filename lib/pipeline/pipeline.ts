@@ -40,7 +40,7 @@ export class Pipeline {
   private readonly order: readonly PipelineSlot[];
   private composed!: Next;
   private ordered!: readonly PipelineStep[];
-  private round = -1;
+  private round!: number;
 
   /**
    * @param policies - Several of one kind run in the order in which they are given.
@@ -132,8 +132,8 @@ function compose(steps: readonly PipelineStep[], clock: Clock): Next {
       const { driver } = step;
       const rest = next;
       const inside = insideOf(steps.slice(i + 1));
-      const around = steps.slice(0, i).map(({ policy }) => policy);
-      next = (call) => driver.run(call, rest, inside, around);
+      const policies = steps.map((one) => one.policy);
+      next = (call) => driver.run(call, rest, inside, policies);
     }
   }
   closeFrame(false);

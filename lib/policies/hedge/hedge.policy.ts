@@ -75,11 +75,16 @@ export class HedgePolicy implements Policy, Driver {
     return execute((call) => this.run(call, runMethod), fn, options, this.clock);
   }
 
-  run(call: Call, next: Next, inside: Inside = CALM, around: readonly Policy[] = NOTHING): Promise<unknown> {
+  run(
+    call: Call,
+    next: Next,
+    inside: Inside = CALM,
+    policies: readonly Policy[] = NOTHING,
+  ): Promise<unknown> {
     this.totalCalls++;
-    // A retry around it that draws from the same budget has counted the call already.
+    // A retry that draws from the same budget counts the call.
     const { budget } = this;
-    if (!around.some((policy) => policy instanceof RetryPolicy && policy.budget === budget))
+    if (!policies.some((policy) => policy instanceof RetryPolicy && policy.budget === budget))
       budget?.deposit();
     return new Race(call, next, this.clock, this.settings.maxHedges, {
       delayMs: () => this.delayMs,

@@ -391,7 +391,12 @@ describe('HedgePolicy', () => {
     const hedge = new HedgePolicy('h', { delay: 50, budget }, { clock });
     const counted = async (...policies: (RetryPolicy | HedgePolicy)[]) => {
       budget.reset();
-      const pipeline = new Pipeline('p', policies, clock);
+      const pipeline = new Pipeline(
+        'p',
+        policies,
+        clock,
+        policies.map(({ kind }) => kind),
+      );
       const calls = Array.from({ length: 100 }, () =>
         pipeline.execute(() => Promise.reject(new Error('down'))).catch(() => undefined),
       );
@@ -402,6 +407,7 @@ describe('HedgePolicy', () => {
     };
 
     expect(await counted(retry, hedge)).toEqual([100, 10]);
+    expect(await counted(hedge, retry)).toEqual([100, 10]);
     expect(await counted(hedge)).toEqual([100, 0]);
     retry.update({ budget: false });
     expect((await counted(retry, hedge))[0]).toBe(400);

@@ -26,13 +26,19 @@ function setUp(options: IdempotencyOptions = {}) {
 
 const under = (idempotencyKey: string, ...args: unknown[]) => ({ idempotencyKey, args });
 
-/** Two processes with one store; a run has begun in the first. */
-function beginInOneOfTwo() {
+/** Two processes with one store. */
+function twoProcesses(options: IdempotencyOptions) {
   const clock = new ManualClock();
   const store = new MemoryOnceStore(clock, 100);
   const [first, second] = [0, 1].map(
-    () => new IdempotencyPolicy('orders', { lease: '30s' }, { clock, once: store }),
+    () => new IdempotencyPolicy('orders', options, { clock, once: store }),
   ) as [IdempotencyPolicy, IdempotencyPolicy];
+  return { clock, store, first, second };
+}
+
+/** A run has begun in the first. */
+function beginInOneOfTwo() {
+  const { clock, first, second } = twoProcesses({ lease: '30s' });
   const work = deferred<string>();
   return { clock, work, first, second, running: first.execute(() => work.promise, under('k1')) };
 }
@@ -414,6 +420,23 @@ describe('IdempotencyPolicy', () => {
     expect(await once.execute(() => 'receipt', under('k1'))).toBe('receipt');
   });
 
+  it('ID-01 ID-03 who asks at the same time for what another process has kept shares one question', async () => {
+    const { store, first, second } = twoProcesses({ wait: '5s' });
+    await first.execute(() => 'receipt', under('k1'));
+    const asked = jest.spyOn(store, 'begin');
+    const twice = (...args: unknown[]) =>
+      Promise.all(
+        [1, 2].map(() =>
+          second.execute(() => 'again', under('k1', ...args)).catch((error: unknown) => error),
+        ),
+      );
+
+    expect(await twice()).toEqual(['receipt', 'receipt']);
+    expect(asked).toHaveBeenCalledTimes(1);
+    for (const error of await twice('other arguments'))
+      expect(error).toBeInstanceOf(IdempotencyMismatchError);
+  });
+
   it('ID-06 PL-08 a run keeps the lease that it began with, though that is shortened meanwhile', async () => {
     const { clock, work, first, second, running } = beginInOneOfTwo();
     await clock.advance(1_000);
@@ -505,13 +528,17 @@ describe('IdempotencyPolicy', () => {
 
   it('ID-02 who waits sees the outcome of the method, though its caller was told of a timeout', async () => {
     const clock = new ManualClock();
-    const once = new IdempotencyPolicy('orders', { wait: '5s' }, { clock });
+    const store = new MemoryOnceStore(clock, 100);
+    const asked = jest.spyOn(store, 'begin');
+    const once = new IdempotencyPolicy('orders', { wait: '5s' }, { clock, once: store });
     const pipeline = new Pipeline('orders', [once, new TimeoutPolicy('orders', '1s', { clock })], clock);
     const slow = deferred<string>();
     const first = pipeline.execute(() => slow.promise, under('k1')).catch((error: unknown) => error);
     const second = pipeline.execute(() => 'beside', under('k1'));
     await clock.advance(2_000);
     slow.resolve('charged after all');
+    await second;
+    expect(asked).toHaveBeenCalledTimes(1);
 
     expect(await first).toBeInstanceOf(TimeoutExceededError);
     expect(await second).toBe('charged after all');

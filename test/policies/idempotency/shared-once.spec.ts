@@ -142,6 +142,7 @@ describe('Idempotency that instances share', () => {
     expect(await second.once.execute(() => 'again', under('fits'))).toHaveLength(64 * 1024 - 3);
     expect(await errorOf(second.once.execute(() => 'again', under('does not')))).toMatchObject({
       constructor: IdempotencyConflictError,
+      message: expect.stringContaining('too large to be kept for another instance'),
       policy: 'orders',
     });
   });

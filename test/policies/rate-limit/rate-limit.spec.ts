@@ -602,6 +602,25 @@ describe('RateLimitPolicy', () => {
     expect([limit.look('a').remaining, limit.look('b').remaining]).toEqual([8, 8]);
   });
 
+  it('RL-01 however late it is, no unit is let in for the rounding of its clock', () => {
+    const clock = new ManualClock({ now: 1_795_000_000_000 });
+    const limit = new RateLimitPolicy('search', { capacity: 10_000, refillPerSecond: 1_000 }, { clock });
+
+    expect(limit.decide('all', 10_000).allowed).toBe(true);
+    expect(limit.decide('all').allowed).toBe(false);
+  });
+
+  it.each<[string, Partial<RateLimitOptions>, number]>([
+    ['a limit with keys of calls', { key: () => undefined }, 0],
+    ['a limit with keys of requests', { by: () => undefined }, 0],
+    ['a limit without keys', {}, 1],
+  ])("in a pipeline a call's key is for policies with keys: %s", async (_which, options, remaining) => {
+    const { limit, clock } = setUp({ capacity: 1, refillPerSecond: 0, ...options } as RateLimitOptions);
+    await new Pipeline('search', [limit], clock).execute(() => 1, { key: 'a' });
+
+    expect([limit.look('a').remaining, limit.stats().remaining]).toEqual([remaining, 1 - remaining]);
+  });
+
   it("a call's key is for policies with keys; by itself a limit takes it at its word", async () => {
     const { limit, clock } = setUp({ capacity: 1, refillPerSecond: 0 });
     const pipeline = new Pipeline('search', [limit], clock);

@@ -167,6 +167,15 @@ describe('an exact limit', () => {
     expect(limit.decide()).toMatchObject({ allowed: true, remaining: 0 });
   });
 
+  it('PL-08 what was taken is given back, though other options were changed meanwhile', async () => {
+    const { limit } = setUp({ capacity: 2, refillPerSecond: 0.001, shared: true });
+    const call = new Call(() => undefined, undefined, []);
+    const taken = await (limit.enter(call, 0) as PermitWait<Parameters<typeof limit.cancel>[0]>).asPromise();
+    limit.update({ capacity: 3 });
+    limit.cancel(taken);
+    expect(limit.stats().totalAllowed).toBe(0);
+  });
+
   it('SS-01 asks once for all calls of a turn, and answers them in their order', async () => {
     const { clock, limit, wants } = setUp({ capacity: 3, refillPerSecond: 1, shared: true });
     const decisions = await Promise.all([1, 2, 3, 4, 5].map(() => limit.acquire('alice')));

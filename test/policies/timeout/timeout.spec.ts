@@ -378,6 +378,31 @@ describe('TimeoutPolicy', () => {
     });
   });
 
+  it('OP-01 attempts that ran out of time are forgotten, too', async () => {
+    const { clock, timeout } = setUp({ duration: 100 });
+    const call = errorOf(timeout.execute(never));
+    await clock.advance(100);
+    await call;
+    const before = timeout.stats();
+    timeout.reset();
+
+    expect([before, timeout.stats()]).toMatchObject([
+      { totalAttempts: 1, timedOutAttempts: 1 },
+      { totalAttempts: 0, timedOutAttempts: 0 },
+    ]);
+  });
+
+  it('PL-08 a call under way ends well, though its timeout adapts no more', async () => {
+    const { timeout } = setUp({ duration: 1_000, adaptive: true });
+    const slow = deferred<string>();
+    const call = timeout.execute(() => slow.promise);
+    timeout.update({ adaptive: false });
+    slow.resolve('fine');
+
+    expect(await call).toBe('fine');
+    expect(timeout.stats()).toMatchObject({ successfulAttempts: 1, adaptive: undefined });
+  });
+
   it('OP-04 says what ran out of time, after how long, and that it was reset', async () => {
     const clock = new ManualClock();
     const events = new EventHub();
