@@ -47,10 +47,24 @@ async function summarize() {
     console.error(`lib/${folder}: ${score.toFixed(1)} % is below ${LEAST_PERCENT} %.`);
     process.exitCode = 1;
   }
+  for (const reason of idleReasons(results)) {
+    console.error(`test/mutation-survivors.json: no mutant that lives is ${reason}.`);
+    process.exitCode = 1;
+  }
   for (const title of unknownTests(results)) {
     console.error(`No test is called ${JSON.stringify(title)}, which shall kill a mutant.`);
     process.exitCode = 1;
   }
+}
+
+/** What is explained, and is killed by now, or not there any more. */
+function idleReasons(results) {
+  const used = new Set(
+    results.flatMap(({ alive }) => alive.map(({ file, reasonOf }) => `${file}: ${reasonOf}`)),
+  );
+  return Object.entries(explanations)
+    .flatMap(([file, changes]) => Object.keys(changes).map((change) => `${file}: ${change}`))
+    .filter((reason) => !used.has(reason));
 }
 
 function unknownTests(results) {
@@ -91,9 +105,11 @@ function survivor(file, source, { location: { start, end }, replacement }) {
   lines[0] = lines[0].slice(start.column - 1);
   const change = `${short(lines.join(' '))} → ${short(replacement)}`;
   const known = explanations[file] ?? {};
-  const reason = known[`${change} in ${short(source.split('\n')[start.line - 1])}`] ?? known[change];
+  const inLine = `${change} in ${short(source.split('\n')[start.line - 1])}`;
+  const reasonOf = known[inLine] === undefined ? change : inLine;
+  const reason = known[reasonOf];
   const why = typeof reason === 'string' ? reason : undefined;
-  return { file, line: start.line, change, why, killedBy: reason?.killedBy };
+  return { file, line: start.line, change, why, killedBy: reason?.killedBy, reasonOf };
 }
 
 function short(code) {

@@ -21,6 +21,7 @@ describe('a metric', () => {
     ['breakers.pay.ments.state.0', undefined],
     ['breakers.pay.ments.rate.x', undefined],
     ['breakers.pay.ments.failures.', undefined],
+    ['timeouts.pay.ments.failures', undefined],
   ])('CH-04 reads %s', async (path, expected) => {
     expect(await readMetric(path, () => stats)).toBe(expected);
   });

@@ -615,7 +615,7 @@ describe('RateLimitPolicy', () => {
     ['a limit with keys of requests', { by: () => undefined }, 0],
     ['a limit without keys', {}, 1],
   ])("in a pipeline a call's key is for policies with keys: %s", async (_which, options, remaining) => {
-    const { limit, clock } = setUp({ capacity: 1, refillPerSecond: 0, ...options } as RateLimitOptions);
+    const { limit, clock } = setUp({ capacity: 1, refillPerSecond: 0, ...options });
     await new Pipeline('search', [limit], clock).execute(() => 1, { key: 'a' });
 
     expect([limit.look('a').remaining, limit.stats().remaining]).toEqual([remaining, 1 - remaining]);

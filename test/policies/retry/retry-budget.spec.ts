@@ -2,7 +2,6 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { RetryBudgetExhaustedError } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
-import { HedgePolicy } from '../../../lib/policies/hedge/index.js';
 import { RetryBudget, RetryPolicy, type RetryBudgetOptions } from '../../../lib/policies/retry/index.js';
 import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
 import { ManualClock } from '../../../lib/testing/index.js';
