@@ -9,12 +9,12 @@ import { resilienceSchema } from '../../lib/config/json-schema.js';
 import {
   CircuitBreaker,
   CircuitBreakerPolicy,
-  InvalidOptionsError,
   ResilienceModule,
   ResilienceService,
   resilienceConfig,
   resilienceConfigFromEnv,
 } from '../../lib/index.js';
+import { problemsOf } from '../problems-of.js';
 
 const YAML = `
 circuitBreakers:
@@ -29,14 +29,7 @@ order: [retry, circuitBreaker]
 enabled: true
 `;
 
-function problemsOf(run: () => unknown): string[] {
-  try {
-    run();
-  } catch (error) {
-    return (error as InvalidOptionsError).problems.map(({ where, message }) => `${where}: ${message}`);
-  }
-  return [];
-}
+const refusalOf = (run: () => unknown) => problemsOf(run).map(({ where, message }) => `${where}: ${message}`);
 
 describe('resilienceConfig', () => {
   it('CF-01 takes what a file says, with defaults and bases, and the application runs by it', async () => {
@@ -80,7 +73,7 @@ describe('resilienceConfig', () => {
       timeouts: { a: { baseConfig: 'b' }, b: { baseConfig: 'a' }, c: { baseConfig: 'c' } },
       clock: {},
     };
-    expect(problemsOf(() => resilienceConfig(wrong))).toEqual([
+    expect(refusalOf(() => resilienceConfig(wrong))).toEqual([
       'resilienceConfig: "circuitbreakers" is nothing that a configuration says; did you mean "circuitBreakers"?',
       expect.stringContaining('resilienceConfig: "clock" is nothing that a configuration says; it takes '),
       'resilienceConfig: "retries" must be an object of policies by name, got [].',
@@ -97,7 +90,7 @@ describe('resilienceConfig', () => {
       timeout: {},
       circuitBreakers: { default: { openDuratoin: '1s' }, payments: { failureThreshold: -1 } },
     };
-    expect(problemsOf(() => resilienceConfig(wrong))).toEqual([
+    expect(refusalOf(() => resilienceConfig(wrong))).toEqual([
       expect.stringContaining('"timeout" is nothing that a configuration says; did you mean "timeouts"?'),
       expect.stringMatching(
         /circuitBreakers\.default: "openDuratoin" is not .* did you mean "openDuration"\?/,
@@ -107,7 +100,7 @@ describe('resilienceConfig', () => {
   });
 
   it.each([[undefined], [null], [5], [true], [[]], ['timeouts']])('CF-01 %j is no configuration', (given) => {
-    expect(problemsOf(() => resilienceConfig(given as never))).toEqual([
+    expect(refusalOf(() => resilienceConfig(given as never))).toEqual([
       expect.stringContaining('resilienceConfig: A configuration must be an object, got '),
     ]);
   });
@@ -115,7 +108,7 @@ describe('resilienceConfig', () => {
   it('CF-01 knows no names but those that stand in the file', () => {
     const bases = { retries: { a: { baseConfig: 'toString' }, b: { baseConfig: '__proto__' } } };
 
-    expect(problemsOf(() => resilienceConfig(bases))).toEqual([
+    expect(refusalOf(() => resilienceConfig(bases))).toEqual([
       'resilienceConfig: "retries.a.baseConfig" must be the name of one of "retries", got "toString".',
       'resilienceConfig: "retries.b.baseConfig" must be the name of one of "retries", got "__proto__".',
     ]);
@@ -130,13 +123,13 @@ describe('resilienceConfig', () => {
     const option = parsed('{"timeouts":{"a":{"__proto__":{"duration":"1s"}}}}');
     const kind = parsed('{"__proto__":{"timeouts":{}}}');
 
-    expect(problemsOf(() => resilienceConfig(policy))).toEqual([
+    expect(refusalOf(() => resilienceConfig(policy))).toEqual([
       'resilienceConfig: "circuitBreakers.__proto__" cannot be: "__proto__" is no name for a policy.',
     ]);
     await expect(
       Test.createTestingModule({ imports: [ResilienceModule.forRoot(resilienceConfig(option))] }).compile(),
     ).rejects.toThrow('timeouts.a: "__proto__" is not an option of');
-    expect(problemsOf(() => resilienceConfig(kind))).toEqual([
+    expect(refusalOf(() => resilienceConfig(kind))).toEqual([
       expect.stringContaining('"__proto__" is nothing that a configuration says'),
     ]);
   });
@@ -230,7 +223,7 @@ describe('resilienceConfigFromEnv', () => {
   });
 
   it.each([[null], [[]], ['timeouts']])('CF-02 %j is nothing to lie over', (base) => {
-    expect(problemsOf(() => resilienceConfigFromEnv({ env: {}, base: base as never }))).toEqual([
+    expect(refusalOf(() => resilienceConfigFromEnv({ env: {}, base: base as never }))).toEqual([
       expect.stringContaining('resilienceConfig: A configuration must be an object, got '),
     ]);
   });
@@ -250,7 +243,7 @@ describe('resilienceConfigFromEnv', () => {
 
     expect(resilienceConfigFromEnv({ env })).toEqual({ defaults: {}, enabled: false });
     expect(
-      problemsOf(() =>
+      refusalOf(() =>
         resilienceConfigFromEnv({
           env: { RESILIENCE_DEMO_PORT: '80', RESILIENCE_OTHER_SERVICE_HOST: 'x', ...links('RESILIENCE_A') },
         }),
@@ -273,7 +266,7 @@ describe('resilienceConfigFromEnv', () => {
       RESILIENCE_CLOCK: 'system',
     };
     const variable = 'environment variable RESILIENCE_';
-    expect(problemsOf(() => resilienceConfigFromEnv({ env }))).toEqual([
+    expect(refusalOf(() => resilienceConfigFromEnv({ env }))).toEqual([
       `${variable}BULKHEADS__PAYMENTS: it names "payments", but none of its options.`,
       `${variable}BULKHEADS__PAYMENTS__KEY: "key" must be a function, got "tenant".`,
       `${variable}BULKHEADS__PAYMENTS__MAX_CONCURENT: there is no MAX_CONCURENT; did you mean MAX_CONCURRENT?`,

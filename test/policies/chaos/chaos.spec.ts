@@ -5,7 +5,6 @@ import {
   BulkheadFullError,
   ChaosInjectedError,
   CircuitOpenError,
-  InvalidOptionsError,
   TimeoutExceededError,
 } from '../../../lib/core/errors.js';
 import { EventHub, type PolicyEvent } from '../../../lib/core/events.js';
@@ -24,6 +23,7 @@ import { TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
 import { ManualClock, seededRandom } from '../../../lib/testing/index.js';
 import { loadOf } from '../../models/runs.js';
 import { deferred } from '../deferred.js';
+import { messagesOf } from '../../problems-of.js';
 
 function setUp(options: ChaosOptions, processEnv: Record<string, string> = {}) {
   const clock = new ManualClock();
@@ -36,16 +36,6 @@ function setUp(options: ChaosOptions, processEnv: Record<string, string> = {}) {
   };
   const call = () => chaos.execute(method).catch((error: unknown) => error);
   return { clock, chaos, events, method, call, runs: () => runs };
-}
-
-function problemsOf(make: () => unknown): readonly string[] {
-  try {
-    make();
-  } catch (error) {
-    if (error instanceof InvalidOptionsError) return error.problems.map(({ message }) => message);
-    throw error;
-  }
-  return [];
 }
 
 describe('ChaosPolicy', () => {
@@ -80,13 +70,13 @@ describe('ChaosPolicy', () => {
   ])('CH-01 in production %j with %j', (options, environment, missing) => {
     const processEnv = { NODE_ENV: 'production', ...environment };
 
-    const [message = ''] = problemsOf(() => setUp({ enabled: true, error: 503, ...options }, processEnv));
+    const [message = ''] = messagesOf(() => setUp({ enabled: true, error: 503, ...options }, processEnv));
 
     expect(message === '').toBe(missing.length === 0);
     for (const part of missing) expect(message).toContain(part);
     // Off is allowed everywhere; to enable it later is not.
     const { chaos } = setUp({ error: 503, ...options }, processEnv);
-    const enabling = problemsOf(() => chaos.update({ enabled: true }));
+    const enabling = messagesOf(() => chaos.update({ enabled: true }));
     expect(enabling).toHaveLength(missing.length === 0 ? 0 : 1);
     expect(chaos.stats().enabled).toBe(missing.length === 0);
   });
@@ -96,9 +86,9 @@ describe('ChaosPolicy', () => {
     const { chaos } = setUp({ error: 503 }, processEnv);
     const allowed = setUp({ error: 503, allowInProduction: true }, processEnv).chaos;
 
-    const together = problemsOf(() => chaos.update({ enabled: true, allowInProduction: true }));
-    const before = problemsOf(() => chaos.update({ allowInProduction: true }));
-    const after = problemsOf(() => chaos.update({ enabled: true }));
+    const together = messagesOf(() => chaos.update({ enabled: true, allowInProduction: true }));
+    const before = messagesOf(() => chaos.update({ allowInProduction: true }));
+    const after = messagesOf(() => chaos.update({ enabled: true }));
     allowed.update({ allowInProduction: false });
     allowed.update({ enabled: true, allowInProduction: true });
 
@@ -425,16 +415,16 @@ describe('ChaosPolicy', () => {
   });
 
   it('names everything that is wrong with its options', () => {
-    expect(problemsOf(() => new ChaosPolicy('p', { enabled: true }))).toEqual([
+    expect(messagesOf(() => new ChaosPolicy('p', { enabled: true }))).toEqual([
       '"enabled" needs something to inject: "fault", "latency", "error" or "result".',
     ]);
-    const both = problemsOf(() => new ChaosPolicy('p', { error: 500, result: 1 }));
+    const both = messagesOf(() => new ChaosPolicy('p', { error: 500, result: 1 }));
     expect(both).toEqual([expect.stringContaining('"error" and "result" exclude each other')]);
-    expect(problemsOf(() => new ChaosPolicy('p', { fault: 'timeout', error: 500 }))).toEqual([
+    expect(messagesOf(() => new ChaosPolicy('p', { fault: 'timeout', error: 500 }))).toEqual([
       '"error" does not go with the fault "timeout".',
     ]);
     const given = { latency: { min: 2, max: 1 }, error: 99, ratePercent: 101, firstCalls: 0, fault: 'flood' };
-    expect(problemsOf(() => new ChaosPolicy('p', given as ChaosOptions))).toEqual([
+    expect(messagesOf(() => new ChaosPolicy('p', given as ChaosOptions))).toEqual([
       expect.stringContaining('"fault" must be "latency", "error", "timeout"'),
       '"latency.min" must be at most "latency.max", got 2 and 1.',
       expect.stringContaining('"error" must be an HTTP status'),

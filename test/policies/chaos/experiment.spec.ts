@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import { InvalidOptionsError } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
@@ -14,6 +13,7 @@ import { FaultInjector } from '../../../lib/policies/chaos/fault-injector.js';
 import { Laboratory } from '../../../lib/policies/chaos/laboratory.js';
 import { ManualClock, seededRandom } from '../../../lib/testing/index.js';
 import { deferred } from '../deferred.js';
+import { messagesOf } from '../../problems-of.js';
 
 /** A system of two methods behind breakers, and a laboratory that knows it. */
 function setUp() {
@@ -45,16 +45,6 @@ function optionsOf(options: Partial<ExperimentOptions> = {}): ExperimentOptions 
     duration: '20s',
     ...options,
   };
-}
-
-function problemsOf(run: () => unknown): readonly string[] {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof InvalidOptionsError) return error.problems.map(({ message }) => message);
-    throw error;
-  }
-  return [];
 }
 
 describe('Experiment', () => {
@@ -508,7 +498,7 @@ describe('Experiment', () => {
       { target: 'Shop.search', error: 500 },
     ];
     const problems = (options: Partial<ExperimentOptions>) =>
-      problemsOf(() => laboratory.experiment(optionsOf({ faults: two, ...options })));
+      messagesOf(() => laboratory.experiment(optionsOf({ faults: two, ...options })));
 
     expect(problems({ blastRadius: 'minimal' })).toEqual([
       expect.stringContaining('It hits 2 pipelines, and a blast radius of "minimal" allows 1'),
@@ -527,7 +517,7 @@ describe('Experiment', () => {
       checkInterval: 1,
     };
 
-    expect(problemsOf(() => laboratory.experiment(optionsOf(given)))).toEqual([
+    expect(messagesOf(() => laboratory.experiment(optionsOf(given)))).toEqual([
       '"checkInterval" must be at least 20 ms: it keeps 1000 looks at most.',
       '"abortWhen" needs "above", "below", or both.',
       '"abortWhen.metric": "circuitBreakers.gateway.totalFailure" leads nowhere at "totalFailure"; did you mean "totalFailures"?',
@@ -684,13 +674,13 @@ describe('GameDay', () => {
     ];
     const runbook = [{ experiment: 'bb' }, { experiment: 'b' }, { experiment: 'b' }];
 
-    expect(problemsOf(() => laboratory.gameDay(dayOf({ experiments, runbook })))).toEqual([
+    expect(messagesOf(() => laboratory.gameDay(dayOf({ experiments, runbook })))).toEqual([
       expect.stringContaining('"duration" must be a duration above 0'),
       'Two experiments are called "b"; the runbook could not tell them apart.',
       expect.stringContaining('The runbook names "bb", which is none of its experiments.'),
       'The runbook runs "b" twice; an experiment runs once.',
     ]);
-    expect(problemsOf(() => laboratory.gameDay(dayOf({ runbook: [{ wait: 1 } as never] })))).toEqual([
+    expect(messagesOf(() => laboratory.gameDay(dayOf({ runbook: [{ wait: 1 } as never] })))).toEqual([
       '"runbook[0]" must be { experiment: name }, { pause: duration } or { note: text }.',
     ]);
     expect(laboratory.experiments()).toEqual([]);

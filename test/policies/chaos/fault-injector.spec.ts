@@ -1,5 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals';
-import { CircuitOpenError, InvalidOptionsError, type OptionProblem } from '../../../lib/core/errors.js';
+import { CircuitOpenError } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { BulkheadPolicy } from '../../../lib/policies/bulkhead/index.js';
@@ -9,6 +9,7 @@ import type { LiveFault } from '../../../lib/policies/chaos/live-fault.js';
 import type { FaultOptions } from '../../../lib/policies/chaos/live-fault.options.js';
 import { CircuitBreakerPolicy } from '../../../lib/policies/circuit-breaker/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
+import { problemsOf } from '../../problems-of.js';
 
 function setUp() {
   const clock = new ManualClock({ now: 5_000 });
@@ -24,15 +25,6 @@ function setUp() {
   const search = pipelineOf('Shop.search', [bulkhead]);
   const call = (pipeline = charge) => pipeline.execute(() => 'fine').catch((error: unknown) => error);
   return { clock, events, breaker, lonely, injector, charge, search, call };
-}
-
-function problemsOf(run: () => unknown): readonly OptionProblem[] {
-  try {
-    run();
-  } catch (error) {
-    return (error as InvalidOptionsError).problems;
-  }
-  return [];
 }
 
 describe('FaultInjector', () => {

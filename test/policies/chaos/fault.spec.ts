@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import type { OptionProblem } from '../../../lib/core/errors.js';
-import { ChaosInjectedError, InvalidOptionsError } from '../../../lib/core/errors.js';
+import { ChaosInjectedError } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { ChaosPolicy, type ChaosOptions } from '../../../lib/policies/chaos/index.js';
 import { drawLatency } from '../../../lib/policies/chaos/latency.js';
 import { ManualClock } from '../../../lib/testing/index.js';
+import { problemsOf } from '../../problems-of.js';
 
 function setUp(options: ChaosOptions, random = () => 0) {
   const clock = new ManualClock({ now: 1_000 });
@@ -14,14 +14,8 @@ function setUp(options: ChaosOptions, random = () => 0) {
   return { clock, chaos, events, call };
 }
 
-function problemsOf(options: ChaosOptions, processEnv = {}): readonly OptionProblem[] {
-  try {
-    new ChaosPolicy('payments', options, { processEnv });
-  } catch (error) {
-    return (error as InvalidOptionsError).problems;
-  }
-  return [];
-}
+const refusalOf = (options: ChaosOptions, processEnv = {}) =>
+  problemsOf(() => new ChaosPolicy('payments', options, { processEnv }));
 
 describe('a fault', () => {
   it.each([
@@ -135,7 +129,7 @@ describe('a fault', () => {
     [{ error: [500, 'text' as never] }, 'error', 'got "text".'],
     [{ latency: { min: 2, max: 1 } }, 'latency', '"latency.min" must be at most "latency.max"'],
   ])('PL-07 of %j it refuses "%s"', (options, option, message) => {
-    expect(problemsOf(options)).toEqual([
+    expect(refusalOf(options)).toEqual([
       { where: 'chaos "payments"', option, message: expect.stringContaining(message) },
     ]);
   });
@@ -147,12 +141,12 @@ describe('a fault', () => {
     [{ latency: { mean: 1, deviation: 1 } }],
     [{ error: [500, Error, () => new Error('made'), new Error('given')] }],
   ])('PL-07 takes %j', (options) => {
-    expect(problemsOf(options)).toEqual([]);
+    expect(refusalOf(options)).toEqual([]);
   });
 
   it('CH-01 says what production lacks, and only that', () => {
     const refused = (options: ChaosOptions, variables: object) =>
-      problemsOf(
+      refusalOf(
         { enabled: true, error: 500, ...options },
         { NODE_ENV: 'production', ...variables },
       )[0]?.message.replace(/^.*; /, '');

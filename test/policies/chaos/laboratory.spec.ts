@@ -1,5 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import { InvalidOptionsError, type OptionProblem } from '../../../lib/core/errors.js';
 import { EventHub } from '../../../lib/core/events.js';
 import { Pipeline } from '../../../lib/pipeline/index.js';
 import { FaultInjector } from '../../../lib/policies/chaos/fault-injector.js';
@@ -15,6 +14,7 @@ import { ChaosMonkey, monkeyProblems } from '../../../lib/policies/chaos/monkey.
 import { Pause } from '../../../lib/policies/chaos/pause.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { deferred } from '../deferred.js';
+import { problemsOf } from '../../problems-of.js';
 
 function setUp() {
   const clock = new ManualClock({ now: 7_000 });
@@ -39,15 +39,6 @@ function optionsOf(options: Partial<ExperimentOptions> = {}): ExperimentOptions 
 
 function dayOf(options: Partial<GameDayOptions> = {}): GameDayOptions {
   return { name: 'day', scenario: 'All fails.', experiments: [optionsOf()], ...options };
-}
-
-function problemsOf(run: () => unknown): readonly OptionProblem[] {
-  try {
-    run();
-  } catch (error) {
-    return (error as InvalidOptionsError).problems;
-  }
-  return [];
 }
 
 const STEADY = 'steadyState';

@@ -5,6 +5,7 @@ import { CHAOS_FAULTS } from '../../../lib/policies/chaos/fault.js';
 import { FaultInjector } from '../../../lib/policies/chaos/fault-injector.js';
 import { ChaosMonkey } from '../../../lib/policies/chaos/monkey.js';
 import { ManualClock, seededRandom } from '../../../lib/testing/index.js';
+import { placesOf } from '../../problems-of.js';
 
 function setUp(options: ChaosMonkeyOptions = {}, seed = 1) {
   const clock = new ManualClock();
@@ -15,16 +16,6 @@ function setUp(options: ChaosMonkeyOptions = {}, seed = 1) {
     injector.join({ name, policies: [] });
   const monkey = new ChaosMonkey(injector, options, environment);
   return { clock, injector, monkey, processEnv };
-}
-
-/** Where each problem is, and of which option. */
-function problemsOf(run: () => unknown): readonly (string | undefined)[][] {
-  try {
-    run();
-  } catch (error) {
-    return (error as InvalidOptionsError).problems.map(({ where, option }) => [where, option]);
-  }
-  return [];
 }
 
 describe('ChaosMonkey', () => {
@@ -129,9 +120,7 @@ describe('ChaosMonkey', () => {
     expect(() => monkey.enable({ targets: ['Nothing.*'] })).toThrow(
       'chaos monkey: Nothing that is protected answers to pipeline "Nothing.*". There are "Payments.charge"',
     );
-    expect(problemsOf(() => monkey.enable({ targets: ['Nothing.*'] }))).toEqual([
-      ['chaos monkey', 'targets'],
-    ]);
+    expect(placesOf(() => monkey.enable({ targets: ['Nothing.*'] }))).toEqual([['chaos monkey', 'targets']]);
     expect([monkey.enabled, clock.pending]).toEqual([false, 0]);
     expect(warnings).toEqual([
       expect.stringMatching(/pipeline "Paymets\.charge"\. Did you mean "Payments\.charge"/),
@@ -142,7 +131,7 @@ describe('ChaosMonkey', () => {
   it('CH-03 does not come where nothing may begin any more, and says so', () => {
     const { monkey, injector } = setUp();
     injector.close();
-    expect(problemsOf(() => monkey.enable())).toEqual([['chaos monkey', 'enabled']]);
+    expect(placesOf(() => monkey.enable())).toEqual([['chaos monkey', 'enabled']]);
   });
 
   it('CH-03 everything may be its target before there is anything', () => {
@@ -174,7 +163,7 @@ describe('ChaosMonkey', () => {
 
     expect(monkey.stats()).toMatchObject({ enabled: false, totalFaults: 0 });
     expect(warnings).toEqual([expect.stringContaining('NODE_ENV=production')]);
-    expect(problemsOf(() => monkey.enable())).toEqual([['chaos monkey', 'enabled']]);
+    expect(placesOf(() => monkey.enable())).toEqual([['chaos monkey', 'enabled']]);
     expect([injector.active(), clock.pending]).toEqual([[], 0]);
   });
 

@@ -20,6 +20,7 @@ import type { Admission } from '../../../lib/policies/circuit-breaker/circuit.js
 import { TimeoutPolicy } from '../../../lib/policies/timeout/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { deferred } from '../deferred.js';
+import { placesOf } from '../../problems-of.js';
 
 class NotOurs extends Error {}
 
@@ -1167,14 +1168,7 @@ describe('CircuitBreakerPolicy', () => {
     [{ failureThreshold: 6, window: { calls: 5 }, minimumCalls: 6 }, ['minimumCalls', 'failureThreshold']],
     [{ failureThreshold: 0, window: { calls: 5 }, minimumCalls: 6 }, ['failureThreshold']],
   ])('PL-07 of %j it refuses %j', (options, refused) => {
-    let problems: InvalidOptionsError['problems'] = [];
-    try {
-      setUp(options);
-    } catch (error) {
-      ({ problems } = error as InvalidOptionsError);
-    }
-
-    expect(problems.map(({ where, option }) => [where, option])).toEqual(
+    expect(placesOf(() => setUp(options))).toEqual(
       refused.map((option) => ['circuit breaker "payments"', option]),
     );
   });

@@ -19,6 +19,7 @@ import { FINAL_ERRORS, RetryPolicy, type RetryOptions } from '../../../lib/polic
 import { ManualClock } from '../../../lib/testing/index.js';
 import { loadOf } from '../../models/runs.js';
 import { deferred } from '../deferred.js';
+import { placesOf } from '../../problems-of.js';
 
 const DOWN = new Error('down');
 
@@ -43,15 +44,6 @@ const succeed = () => 'fine';
 const withStatus = (status: number) => Object.assign(new Error(String(status)), { status });
 
 /** Where and for which options a policy cannot be. */
-function problemsOf(build: () => unknown): unknown[] {
-  try {
-    build();
-  } catch (error) {
-    return (error as InvalidOptionsError).problems.map(({ where, option }) => [where, option]);
-  }
-  return [];
-}
-
 /** Waits for the end of a call, however long it takes on the clock. */
 async function outcomeOf(clock: ManualClock, call: Promise<unknown>): Promise<unknown> {
   const ended = call.catch((error: unknown) => error);
@@ -1030,7 +1022,7 @@ describe('RetryPolicy', () => {
     const build = () => new RetryPolicy('inventory', options);
 
     expect(build).toThrow(InvalidOptionsError);
-    expect(problemsOf(build)).toEqual([[`retry "inventory"`, option]]);
+    expect(placesOf(build)).toEqual([[`retry "inventory"`, option]]);
   });
 
   it('PL-07 a delay as long as the longest is legal', () => {
@@ -1040,10 +1032,10 @@ describe('RetryPolicy', () => {
   it('PL-07 a budget that nobody provides is refused, and so is an update that cannot be', () => {
     const { retry } = setUp();
 
-    expect(problemsOf(() => new RetryPolicy('inventory', { budget: 'of nobody' }))).toEqual([
+    expect(placesOf(() => new RetryPolicy('inventory', { budget: 'of nobody' }))).toEqual([
       ['"inventory"', 'budget'],
     ]);
-    expect(problemsOf(() => retry.update({ maxRetries: -1 }))).toEqual([['retry "inventory"', 'maxRetries']]);
+    expect(placesOf(() => retry.update({ maxRetries: -1 }))).toEqual([['retry "inventory"', 'maxRetries']]);
   });
 
   it.each([null, undefined, 'text', 503, {}, { status: 'busy' }])(
