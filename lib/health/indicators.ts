@@ -108,8 +108,8 @@ export class CircuitBreakerHealthIndicator {
     // A number of keys, and never a key: this is answered to whoever asks, and a key may be a person.
     const openKeys = Object.fromEntries(
       all.flatMap(({ name, keys }) => {
-        const count = Object.values(keys?.notClosed ?? {}).filter(isOpen).length;
-        return count === 0 ? [] : [[name, count] as const];
+        const { open = 0 } = keys ?? {};
+        return open === 0 ? [] : [[name, open] as const];
       }),
     );
     const open = all

@@ -1,5 +1,5 @@
 import type { NamedKind, PolicyTypes } from '../../module/policy-kinds.js';
-import { isOpen, type CircuitState } from '../../policies/circuit-breaker/circuit-state.js';
+import type { CircuitState } from '../../policies/circuit-breaker/index.js';
 
 /** Values by what the label says, or by the name of the part; `undefined` where nobody knows one yet. */
 type ByLabel = Readonly<Record<string, number | undefined>>;
@@ -57,8 +57,8 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     name: 'resilience_circuitbreaker_open_keys',
     type: 'gauge',
     unit: '1',
-    help: 'Keys for which the circuit breaker is open, by itself or by force: at most the 100 that its stats list.',
-    read: ({ keys }) => Object.values(keys?.notClosed ?? {}).filter(isOpen).length,
+    help: 'Keys for which the circuit breaker is open, by itself or by force.',
+    read: ({ keys }) => keys?.open ?? 0,
   }),
   family({
     kind: 'circuitBreaker',

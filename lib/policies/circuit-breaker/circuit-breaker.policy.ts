@@ -23,7 +23,7 @@ import {
   type CircuitBreakerOptions,
   type CircuitSettings,
 } from './circuit-breaker.options.js';
-import { KeyedCircuits } from './keyed-circuits.js';
+import { KeyedCircuits, type KeyedCircuitStats } from './keyed-circuits.js';
 import { SharedCircuit } from './shared-circuit.js';
 import { FAILED, SLOW } from './sliding-window.js';
 
@@ -63,8 +63,8 @@ export interface CircuitBreakerStats {
   };
   /** Where instances share it. */
   readonly shared?: SharedCircuitStats;
-  /** With `key`: the circuits that are not closed, by key, at most 100 of them. */
-  readonly keys?: { readonly count: number; readonly notClosed: Readonly<Record<string, CircuitState>> };
+  /** With `key`. */
+  readonly keys?: KeyedCircuitStats;
 }
 
 /**

@@ -1,9 +1,19 @@
 import type { Circuit } from './circuit.js';
-import type { CircuitState } from './circuit-state.js';
+import { isOpen, type CircuitState } from './circuit-state.js';
 
 const OVERFLOW = '(overflow)';
 const STATS_KEYS = 100;
 const ALWAYS = Number.NEGATIVE_INFINITY;
+
+/** The circuits of a breaker with keys. @publicApi */
+export interface KeyedCircuitStats {
+  /** How many keys it knows. */
+  readonly count: number;
+  /** For how many it is open, by itself or by force. */
+  readonly open: number;
+  /** Those that are not closed, by key, at most 100 of them. */
+  readonly notClosed: Readonly<Record<string, CircuitState>>;
+}
 
 /**
  * One circuit per key, bounded in number. Only idle circuits make room: closed, with no call inside and nothing against
@@ -59,15 +69,16 @@ export class KeyedCircuits {
     this.forEach(visit);
   }
 
-  stats(): { count: number; notClosed: Record<string, CircuitState> } {
+  stats(): KeyedCircuitStats {
     const notClosed: Record<string, CircuitState> = {};
+    let open = 0;
     let listed = 0;
     for (const { key, state } of [...this.circuits.values(), ...(this.overflow ? [this.overflow] : [])]) {
       if (state === 'closed') continue;
-      notClosed[key as string] = state;
-      if (++listed === STATS_KEYS) break;
+      if (isOpen(state)) open++;
+      if (listed++ < STATS_KEYS) notClosed[key as string] = state;
     }
-    return { count: this.circuits.size, notClosed };
+    return { count: this.circuits.size, open, notClosed };
   }
 
   /** Drops an idle circuit, if there is one; those looked at in vain go to the back, to be looked at last. */

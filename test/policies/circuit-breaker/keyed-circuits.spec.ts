@@ -133,17 +133,22 @@ describe('A circuit breaker with keys', () => {
     await call('a', fail);
 
     expect([await call('a'), await call('b')]).toEqual(['CircuitOpenError', 'fine']);
-    expect(breaker.stats().keys).toEqual({ count: 2, notClosed: { a: 'open' } });
+    expect(breaker.stats().keys).toEqual({ count: 2, open: 1, notClosed: { a: 'open' } });
   });
 
-  it('CB-24 lists at most 100 keys that are not closed, the overflow among them', async () => {
+  it('CB-24 counts all keys that are open, and lists at most 100 that are not closed, the overflow among them', async () => {
     const many = setUp({ failureThreshold: 1, maxKeys: 200 });
     for (let i = 0; i < 150; i++) await many.call(`key ${i}`, fail);
     const few = setUp({ failureThreshold: 1, maxKeys: 1 });
     for (const key of ['a', 'b']) await few.call(key, fail);
 
     expect(Object.keys(many.breaker.stats().keys?.notClosed ?? {})).toHaveLength(100);
-    expect(few.breaker.stats().keys).toEqual({ count: 1, notClosed: { a: 'open', '(overflow)': 'open' } });
+    expect(many.breaker.stats().keys).toMatchObject({ count: 150, open: 150 });
+    many.breaker.forceOpen();
+    expect(many.breaker.stats().keys?.open).toBe(150);
+    many.breaker.disable();
+    expect(many.breaker.stats().keys?.open).toBe(0);
+    expect(few.breaker.stats().keys).toEqual({ count: 1, open: 2, notClosed: { a: 'open', '(overflow)': 'open' } });
   });
 
   it('CB-24 a decision by hand holds for the overflow, and a reset forgets it', async () => {
@@ -156,8 +161,8 @@ describe('A circuit breaker with keys', () => {
     await call('b', fail);
     breaker.reset();
 
-    expect(closed).toEqual({ count: 1, notClosed: {} });
-    expect(breaker.stats().keys).toEqual({ count: 0, notClosed: {} });
+    expect(closed).toEqual({ count: 1, open: 0, notClosed: {} });
+    expect(breaker.stats().keys).toEqual({ count: 0, open: 0, notClosed: {} });
   });
 
   it('PL-08 more keys have room at once when maxKeys is raised', async () => {

@@ -633,7 +633,7 @@ describe('a circuit that instances share', () => {
     for (const { fail } of fleet.all) for (let i = 0; i < 3; i++) await fail('a');
     await fleet.all[1].ok('b');
     await fleet.clock.advance(1_000);
-    expect(fleet.all[1].breaker.stats().keys).toEqual({ count: 2, notClosed: { a: 'open' } });
+    expect(fleet.all[1].breaker.stats().keys).toEqual({ count: 2, open: 1, notClosed: { a: 'open' } });
     await fleet.clock.advance(10_000);
     for (let i = 0; i < 3; i++) await fleet.all[0].ok('a');
     await fleet.clock.advance(70_000);
