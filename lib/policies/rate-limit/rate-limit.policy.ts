@@ -202,7 +202,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     if (taken.epoch !== this.epoch) return;
     this.totalAllowed--;
     if (this.shared !== undefined) {
-      this.shared.giveBack(taken.place, taken.cost);
+      this.shared.giveBack(taken.place, taken.cost, taken.at);
       return;
     }
     const state = this.states.get(taken.place);
@@ -315,7 +315,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
         this.totalRejected++;
         return this.refusal(refused);
       },
-      unused: () => shared.giveBack(key, cost),
+      unused: () => shared.giveBack(key, cost, this.clock.now()),
     });
   }
 

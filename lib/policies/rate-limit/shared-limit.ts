@@ -109,10 +109,15 @@ export class SharedLimit {
     return this.leases.get(key)?.last ?? this.allowed(capacity, 0);
   }
 
-  /** Gives back what was not used after all; what has gone to the store for good comes back with time. */
-  giveBack(key: string, cost: number): void {
+  /**
+   * Gives back what was taken at `takenAt` and not used after all, less what the store's bucket has got back since then;
+   * what has gone to the store for good comes back with time.
+   */
+  giveBack(key: string, cost: number, takenAt: number): void {
     const lease = this.leases.get(key);
-    if (this.settings.mode === 'leased' && lease !== undefined) lease.left += cost;
+    if (this.settings.mode !== 'leased' || lease === undefined) return;
+    const refilled = ((this.clock.now() - takenAt) / 1_000) * this.settings.perSecond;
+    lease.left += Math.max(0, cost - refilled);
   }
 
   clear(): void {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { Call } from '../../../lib/core/call.js';
-import type { PermitWait } from '../../../lib/core/permit-wait.js';
+import { PermitWait } from '../../../lib/core/permit-wait.js';
 import type { SharedState } from '../../../lib/core/shared-state.js';
 import { RateLimitPolicy, type RateLimitOptions } from '../../../lib/policies/rate-limit/index.js';
 import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
@@ -43,6 +43,44 @@ describe('a leased limit', () => {
       await clock.advance(1_000);
     }
     expect(wants).toEqual([1, 1, 1, 1, 1]);
+  });
+});
+
+describe('units of a leased limit that were not used', () => {
+  type Taken = Parameters<RateLimitPolicy['cancel']>[0];
+
+  async function takeAll(clock: ManualClock, limit: RateLimitPolicy, calls: number): Promise<Taken[]> {
+    const entered: Promise<Taken | undefined>[] = [];
+    for (let i = 0; i < calls; i++) {
+      try {
+        const got = limit.enter(new Call(() => undefined, undefined, []), clock.now());
+        entered.push(
+          got instanceof PermitWait ? got.asPromise().catch(() => undefined) : Promise.resolve(got),
+        );
+      } catch {
+        break;
+      }
+    }
+    await clock.advance(0);
+    return (await Promise.all(entered)).filter((taken) => taken !== undefined);
+  }
+
+  it('SS-01 are no second burst where they are given back late', async () => {
+    const { clock, limit } = setUp({ capacity: 100, refillPerSecond: 10, shared: { mode: 'leased' } });
+    const taken = await takeAll(clock, limit, 100);
+    expect(taken).toHaveLength(100);
+    await clock.advance(10_000);
+    await takeAll(clock, limit, 1);
+    for (const one of taken) limit.cancel(one);
+    expect(await takeAll(clock, limit, 300)).toHaveLength(99);
+  });
+
+  it('SS-01 come back less what has been refilled meanwhile', async () => {
+    const { clock, limit } = setUp({ capacity: 8, refillPerSecond: 10, shared: { mode: 'leased' } });
+    const taken = await takeAll(clock, limit, 8);
+    await clock.advance(50);
+    for (const one of taken) limit.cancel(one);
+    expect(await takeAll(clock, limit, 8)).toHaveLength(4);
   });
 });
 
