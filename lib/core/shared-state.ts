@@ -206,6 +206,8 @@ export interface SharedState {
   readonly presence: SharedPresence;
   /** Where it is a store that can be lost. */
   readonly health?: StoreHealth;
+  /** The state for one more application of this process: each is an instance by itself, and ends by itself. */
+  join?(): SharedState;
   /** Lets go of what this instance holds. A client that was given is not closed. */
   close(): Promise<void>;
 }

@@ -7,6 +7,8 @@ import { CallbackTimer } from '../core/timer-entry.js';
 const BEAT_MS = 2_000;
 /** Numbers are compared each so many beats. */
 const BEATS_TO_COMPARE = 8;
+/** They are few calls at a time: nobody waits for them. */
+const COMPARED_TOGETHER = 20;
 const NUMBERS_MS = 4 * BEATS_TO_COMPARE * BEAT_MS;
 /** Three beats may be missed. */
 const ALIVE_MS = 4 * BEAT_MS;
@@ -23,6 +25,13 @@ export interface SharedStateStats {
   readonly totalMs: number;
 }
 
+/** The numbers by which a shared policy goes here. */
+interface DeclaredNumbers {
+  readonly key: StateKey;
+  readonly text: string;
+  warned: boolean;
+}
+
 /**
  * The instances that share state: says that this one is alive, and learns how many are. It believes at once that there are
  * more, and that there are fewer when no answer of some seconds says otherwise: a store that was emptied or away knows only
@@ -34,19 +43,22 @@ export class SharedFleet implements Fleet {
   private readonly counts: number[] = [];
   private readonly beat = new CallbackTimer(() => void this.sayAlive());
   /** By kind and policy: the numbers that hold here. */
-  private readonly numbers = new Map<string, { readonly key: StateKey; text: string; warned: boolean }>();
+  private readonly numbers = new Map<string, DeclaredNumbers>();
   private readonly logger = new Logger('Resilience');
   private beats = 0;
   private readonly leaving: (() => Promise<void>)[] = [];
   private isOver = false;
   private lostAt = 0;
 
+  readonly state: SharedState;
+
   constructor(
-    readonly state: SharedState,
+    state: SharedState,
     private readonly clock: Clock,
     private readonly events: EventHub,
   ) {
-    state.health?.onChange((lost, error) => this.storeChanged(lost, error));
+    this.state = state.join?.() ?? state;
+    this.state.health?.onChange((lost, error) => this.storeChanged(lost, error));
   }
 
   stats(): SharedStateStats {
@@ -94,7 +106,7 @@ export class SharedFleet implements Fleet {
   private async sayAlive(): Promise<void> {
     try {
       this.count(await this.state.presence.beat(ALIVE_MS));
-      if (this.beats++ % BEATS_TO_COMPARE === 0) await this.compareNumbers();
+      if (this.beats++ % BEATS_TO_COMPARE === 0) void this.compareNumbers();
     } catch {
       // While the store is lost the last count is the best there is.
     }
@@ -109,16 +121,24 @@ export class SharedFleet implements Fleet {
 
   /** Two instances with different numbers find each other's, and each says so once. */
   private async compareNumbers(): Promise<void> {
-    for (const declared of this.numbers.values()) {
-      const { key, text } = declared;
-      const theirs = (await this.state.cache.get(key))?.value;
-      if (theirs !== undefined && theirs !== text && !declared.warned) {
-        declared.warned = true;
-        this.logger.warn(
-          `Shared ${key.policy}: another instance goes by ${theirs}, this one by ${text}. Each goes by its own numbers.`,
-        );
-      }
-      await this.state.cache.put(key, text, NUMBERS_MS);
+    const all = [...this.numbers.values()];
+    try {
+      for (let i = 0; i < all.length && !this.isOver; i += COMPARED_TOGETHER)
+        await Promise.all(all.slice(i, i + COMPARED_TOGETHER).map((declared) => this.compare(declared)));
+    } catch {
+      // The next time will do.
     }
+  }
+
+  private async compare(declared: DeclaredNumbers): Promise<void> {
+    const { key, text } = declared;
+    const theirs = (await this.state.cache.get(key))?.value;
+    if (theirs !== undefined && theirs !== text && !declared.warned) {
+      declared.warned = true;
+      this.logger.warn(
+        `Shared ${key.policy}: another instance goes by ${theirs}, this one by ${text}. Each goes by its own numbers.`,
+      );
+    }
+    await this.state.cache.put(key, text, NUMBERS_MS);
   }
 }

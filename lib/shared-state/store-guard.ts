@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers';
 import type { Clock, RandomSource } from '../core/clock.js';
 import { ListenerGuard } from '../core/events.js';
 import type { StoreHealth } from '../core/shared-state.js';
@@ -14,7 +15,7 @@ export class StoreLateError extends StoreUnavailableError {}
 export interface StoreGuardOptions {
   /** What a call, or a probe, may take at most. Default 50 ms. */
   readonly timeoutMs?: number;
-  /** Calls under way at most; more are not made. Default 1,000. */
+  /** Calls under way at most; more are not made. Default 10,000. */
   readonly maxInFlight?: number;
   /** Asks whether the store is back. */
   readonly probe: () => Promise<unknown>;
@@ -29,6 +30,9 @@ const SHORTEST_LIMIT_MS = 1;
 const FIRST_PROBE_MS = 250;
 /** Above this a store that is back would be noticed too late. */
 const LONGEST_PROBE_MS = 1_500;
+/** Another probe would only stand behind so many, unless its client has forgotten them. */
+const MAX_UNANSWERED = 8;
+const CROWDED_PROBE_MS = 30_000;
 /** One that is lost again before that was not well. */
 const WELL_AFTER_MS = 10_000;
 
@@ -49,6 +53,9 @@ export class StoreGuard implements StoreHealth {
   private isClosed = false;
   private probeDelayMs = FIRST_PROBE_MS;
   private returnedAt = Number.NEGATIVE_INFINITY;
+  /** Probes that were given up, and still stand in their client's line. */
+  private unanswered = 0;
+  private askedAt = Number.NEGATIVE_INFINITY;
   private readonly listeners: ((lost: boolean, error: unknown) => void)[] = [];
   private readonly prober = new CallbackTimer(() => void this.probe());
   private readonly timeoutMs: number;
@@ -91,7 +98,7 @@ export class StoreGuard implements StoreHealth {
    * @throws {@link StoreUnavailableError}, and what the store throws.
    */
   run<T>(remainingMs: number | undefined, call: (giveUpAt: number) => Promise<T>): Promise<T> {
-    const { maxInFlight = 1_000 } = this.options;
+    const { maxInFlight = 10_000 } = this.options;
     if (this.isDegraded || this.isClosed) return refused('The shared store is not asked at the moment.');
     if (this.inFlight >= maxInFlight) return refused('Too many calls of the shared store are under way.');
     const limitMs = this.limitFor(remainingMs);
@@ -138,11 +145,13 @@ export class StoreGuard implements StoreHealth {
         failed(error);
       };
       const answer = call(startedAt + limitMs);
-      const cancel = this.clock.delay(limitMs, () => {
-        end();
-        refuse(unanswered(limitMs));
-        if (limitMs < this.timeoutMs) this.watch(answer, this.timeoutMs - limitMs);
-      });
+      const cancel = this.clock.delay(limitMs, () =>
+        afterAnswers(() => {
+          if (!end()) return;
+          refuse(unanswered(limitMs));
+          if (limitMs < this.timeoutMs) this.watch(answer, this.timeoutMs - limitMs);
+        }),
+      );
       // What comes in after it was given up is heard and changes nothing.
       answer.then(
         (value) => {
@@ -162,8 +171,17 @@ export class StoreGuard implements StoreHealth {
 
   /** Holds a call that was given up early against the store, where it has no answer in its whole time. */
   private watch(answer: Promise<unknown>, leftMs: number): void {
-    const cancel = this.clock.delay(leftMs, () => this.blame(unanswered(this.timeoutMs)));
-    answer.then(cancel, cancel);
+    let waiting = true;
+    const cancel = this.clock.delay(leftMs, () =>
+      afterAnswers(() => {
+        if (waiting) this.blame(unanswered(this.timeoutMs));
+      }),
+    );
+    const answered = () => {
+      waiting = false;
+      cancel();
+    };
+    answer.then(answered, answered);
   }
 
   private blame(error: unknown): void {
@@ -185,11 +203,16 @@ export class StoreGuard implements StoreHealth {
   }
 
   private async probe(): Promise<void> {
+    const isCrowded = this.unanswered >= MAX_UNANSWERED;
+    if (isCrowded && this.clock.now() - this.askedAt < CROWDED_PROBE_MS) {
+      this.scheduleProbe();
+      return;
+    }
     try {
       // A store that is too slow for calls is not back.
       await this.bounded(
         this.timeoutMs,
-        () => this.options.probe(),
+        () => this.ask(),
         () => {},
       );
     } catch {
@@ -203,9 +226,25 @@ export class StoreGuard implements StoreHealth {
     this.tell(false, undefined);
   }
 
+  private ask(): Promise<unknown> {
+    const answered = () => {
+      this.unanswered--;
+    };
+    this.unanswered++;
+    this.askedAt = this.clock.now();
+    const answer = this.options.probe();
+    answer.then(answered, answered);
+    return answer;
+  }
+
   private tell(lost: boolean, error: unknown): void {
     for (const listener of this.listeners) listener(lost, error);
   }
+}
+
+/** Where the process was busy, timers are due before answers are read that have been there for long. */
+function afterAnswers(then: () => void): void {
+  setImmediate(then);
 }
 
 function unanswered(limitMs: number): StoreUnavailableError {

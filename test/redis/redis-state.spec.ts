@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/glo
 import fc from 'fast-check';
 import { Cluster, Redis } from 'ioredis';
 import { createClient } from 'redis';
-import type { SharedState, StateKey } from '../../lib/core/shared-state.js';
+import type { CircuitReport, SharedState, StateKey } from '../../lib/core/shared-state.js';
 import { MemoryState, MemoryWorld } from '../../lib/shared-state/memory-state.js';
 import { driverOf, type StoreDriver } from '../../lib/shared-state/redis/drivers.js';
 import { RedisState, redisState } from '../../lib/shared-state/redis/index.js';
@@ -243,6 +243,51 @@ describeWithRedis.each(Object.keys(clients))('shared state on a real server thro
     expect(begun).toMatchObject({ kind: 'run' });
     await shared.once.complete(once, (begun as { fence: number }).fence, 'done', 9_000_000);
     for (const key of await keysOf(app)) expect(await admin.pttl(key)).toBeGreaterThan(0);
+  });
+
+  it('SS-08 what is to be kept for ever is kept for some years, and loses nobody the store', async () => {
+    const forever = Number.MAX_VALUE;
+    const shared = state();
+    const { once, cache, permits, circuit, presence } = shared;
+    const { fence } = (await once.begin(keyOf('leased'), '', forever)) as { fence: number };
+    expect(await once.complete(keyOf('leased'), fence, 'done', forever)).toBe(true);
+    await cache.put(keyOf('cached'), 'value', forever);
+    await permits.acquire(keyOf('lent'), { limit: 1, want: 1, leaseMs: forever });
+    await shared.take(keyOf('taken'), { emissionUs: 1e22, toleranceUs: 1e24, want: 1, min: 1 });
+    await presence.beat(forever);
+    const report: CircuitReport = {
+      version: 0,
+      calls: 0,
+      failures: 0,
+      vote: false,
+      close: false,
+      ttlMs: forever,
+      scope: 'any',
+      size: 1,
+      failureRatePercent: undefined,
+      minimumCalls: 1,
+      openMs: forever,
+    };
+    const { version } = await circuit.sync(keyOf('open'), report);
+    const opened = await circuit.sync(keyOf('open'), { ...report, version, vote: true });
+    expect(opened).toMatchObject({ open: true, openings: 1 });
+
+    const keys = await keysOf(app);
+    expect(keys).toHaveLength(6);
+    for (const key of keys) expect(await admin.pttl(key)).toBeGreaterThan(HOUR_MS);
+    expect(await circuit.sync(keyOf('open'), { ...report, version: opened.version })).toMatchObject({
+      open: true,
+    });
+  });
+
+  it('SS-08 halves of characters tell keys and questions apart, as all else does', async () => {
+    const { once } = state();
+    const kinds = [];
+    for (const half of ['\ud800', '\ud801'])
+      kinds.push((await once.begin(keyOf(`a${half}`), '', HOUR_MS)).kind);
+    kinds.push((await once.begin(keyOf('same'), 'a\ud800', HOUR_MS)).kind);
+    kinds.push((await once.begin(keyOf('same'), 'a\ud801', HOUR_MS)).kind);
+    expect(kinds).toEqual(['run', 'run', 'run', 'mismatch']);
   });
 
   it('SS-06 what comes too late changes nothing, and says so', async () => {

@@ -8,7 +8,10 @@ import {
   IdempotencyUnavailableError,
   type IdempotencyOptions,
 } from 'nestjs-breakwater';
-import { redisState, type RedisState } from 'nestjs-breakwater/redis';
+import { RedisState, redisState } from 'nestjs-breakwater/redis';
+import { BEGIN } from '../../lib/shared-state/redis/scripts.js';
+import { driverOf, type StoreDriver } from '../../lib/shared-state/redis/drivers.js';
+import { ManualClock } from '../../lib/testing/index.js';
 import { deferred } from '../policies/deferred.js';
 import { canOwnRedis, canRunRedis, startRedis, type RedisServer } from './server.js';
 
@@ -108,6 +111,40 @@ const errorOf = (call: Promise<unknown>) => call.catch((error: unknown) => error
     await expect(instance().execute(async () => 'again', { idempotencyKey: 'large' })).rejects.toThrow(
       'too large to be kept for another instance',
     );
+  });
+
+  it('ID-02 a beginning that was answered too late leaves its key to nobody', async () => {
+    const real = driverOf(client);
+    const held: (() => void)[] = [];
+    let isSlow = false;
+    const slow: Pick<StoreDriver, 'run' | 'nodeOf'> = {
+      nodeOf: real.nodeOf,
+      run: async (script, keys, args) => {
+        const reply = await real.run(script, keys, args);
+        if (isSlow && script === BEGIN) await new Promise<void>((resolve) => held.push(resolve));
+        return reply;
+      },
+    };
+    const clock = new ManualClock({ now: 1 });
+    const environment = (driver: typeof slow) => ({
+      clock,
+      fleet: { state: new RedisState(driver, { app, timeout: '5s', clock }), size: 1 },
+    });
+    const policy = new IdempotencyPolicy('orders', { shared: true }, environment(slow));
+    await policy.execute(async () => 'warm', { idempotencyKey: 'warm' });
+    isSlow = true;
+    const refused = errorOf(policy.execute(async () => 'ran', once));
+    while (held.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await clock.advance(5_000);
+    expect(await refused).toBeInstanceOf(IdempotencyUnavailableError);
+
+    isSlow = false;
+    held[0]?.();
+    let again: unknown;
+    do {
+      again = await errorOf(policy.execute(async () => 'ran', once));
+    } while (again instanceof IdempotencyConflictError);
+    expect(again).toBe('ran');
   });
 
   it('refuses a codec that is none', () => {

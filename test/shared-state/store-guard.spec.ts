@@ -120,16 +120,50 @@ describe('StoreGuard', () => {
   });
 
   it('SS-07 a store that hangs is found within 2 s of its return, however long it was out', async () => {
-    // What was sent to it before it is back is never answered.
+    // What was sent to it meanwhile is answered then.
     let isBack = false;
-    const probe = () => (isBack ? Promise.resolve() : new Promise(() => undefined));
+    const held: (() => void)[] = [];
+    const probe = () => (isBack ? Promise.resolve() : new Promise<void>((resolve) => held.push(resolve)));
     const guard = new StoreGuard({ probe, timeoutMs: 500 }, clock, () => 0.999);
     const calls = [1, 2].map(() => failure(guard.run(undefined, () => new Promise(() => undefined))));
     await clock.advance(60_000);
     await Promise.all(calls);
     expect(guard.lost).toBe(true);
     isBack = true;
+    for (const answer of held) answer();
     await clock.advance(2_000);
+    expect(guard.lost).toBe(false);
+  });
+
+  it('SS-07 probes that a store does not answer are few, and one that is back is found though they never are', async () => {
+    let isBack = false;
+    const probe = jest.fn(() => (isBack ? Promise.resolve() : new Promise<void>(() => undefined)));
+    const guard = new StoreGuard({ probe }, clock, () => 0.5);
+    const calls = [1, 2].map(() => failure(guard.run(undefined, () => new Promise(() => undefined))));
+    await clock.advance(600_000);
+    await Promise.all(calls);
+    expect(probe.mock.calls.length).toBeLessThan(8 + 600 / 30 + 1);
+    isBack = true;
+    await clock.advance(32_000);
+    expect(guard.lost).toBe(false);
+  });
+
+  it('SS-06 what the store has answered while the process was busy counts as answered', async () => {
+    const due: (() => void)[] = [];
+    const delay = (_ms: number, then: () => void) => {
+      due.push(then);
+      return () => undefined;
+    };
+    const busy = Object.assign(new ManualClock(), { delay });
+    const guard = new StoreGuard({ probe: async () => undefined }, busy, () => 0);
+    const answers: ((value: string) => void)[] = [];
+    const ask = () => new Promise<string>((resolve) => answers.push(resolve));
+    const calls = [undefined, undefined, 100, 100].map((remainingMs) => failure(guard.run(remainingMs, ask)));
+    // A socket is read after the timers of a turn have run.
+    for (const then of due) then();
+    for (const answer of answers) answer('here');
+
+    expect(await Promise.all(calls)).toEqual(['here', 'here', 'here', 'here']);
     expect(guard.lost).toBe(false);
   });
 

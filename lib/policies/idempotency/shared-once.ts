@@ -28,12 +28,17 @@ const NO_TEXT = '?';
  * there to prevent.
  */
 export class SharedOnceStore implements OnceStore {
+  /** What the store has not heard yet, and what calls off the next try. */
+  private readonly untold = new Map<() => Promise<unknown>, () => void>();
+
   constructor(
     private readonly policy: string,
     private readonly fleet: Fleet,
     private readonly clock: Clock,
     private readonly codec: OutcomeCodec = JSON_CODEC,
-  ) {}
+  ) {
+    fleet.onLeave?.(() => this.tellNow());
+  }
 
   async begin(key: string, fingerprint: string, leaseMs: number): Promise<OnceBegin> {
     let begun;
@@ -46,31 +51,45 @@ export class SharedOnceStore implements OnceStore {
     return begun.kind === 'replay' ? { kind: 'replay', outcome: this.decode(begun.outcome) } : begun;
   }
 
-  /** Where the store does not hear it now, it is told again behind the caller's back. */
-  async complete(key: string, fence: number, outcome: OnceOutcome, ttlMs: number): Promise<boolean> {
+  complete(key: string, fence: number, outcome: OnceOutcome, ttlMs: number): Promise<boolean> {
     const text = this.encode(outcome);
-    const tell = () => this.fleet.state.once.complete(this.keyOf(key), fence, text, ttlMs);
-    try {
-      return await tell();
-    } catch (error) {
-      this.tellLater(tell, RETRIES_BEHIND, FIRST_RETRY_MS);
-      throw error;
-    }
+    return this.tell(() => this.fleet.state.once.complete(this.keyOf(key), fence, text, ttlMs));
   }
 
   fail(key: string, fence: number): Promise<void> {
-    return this.fleet.state.once.fail(this.keyOf(key), fence);
+    return this.tell(() => this.fleet.state.once.fail(this.keyOf(key), fence));
   }
 
   beat(key: string, fence: number, leaseMs: number): Promise<boolean> {
     return this.fleet.state.once.beat(this.keyOf(key), fence, leaseMs);
   }
 
-  private tellLater(tell: () => Promise<boolean>, left: number, delayMs: number): void {
-    if (left === 0) return;
-    this.clock.delay(delayMs, () => {
-      tell().catch(() => this.tellLater(tell, left - 1, delayMs * 2));
+  /** Where the store does not hear it now, it is told again behind the caller's back. */
+  private async tell<T>(say: () => Promise<T>): Promise<T> {
+    try {
+      return await say();
+    } catch (error) {
+      this.tellLater(say, RETRIES_BEHIND, FIRST_RETRY_MS);
+      throw error;
+    }
+  }
+
+  private tellLater(say: () => Promise<unknown>, left: number, delayMs: number): void {
+    const cancel = this.clock.delay(delayMs, () => {
+      this.untold.delete(say);
+      say().catch(() => {
+        if (left > 1) this.tellLater(say, left - 1, delayMs * 2);
+      });
     });
+    this.untold.set(say, cancel);
+  }
+
+  /** This instance leaves: what the store hears now or never. */
+  private async tellNow(): Promise<void> {
+    const untold = [...this.untold];
+    this.untold.clear();
+    for (const [, cancel] of untold) cancel();
+    await Promise.allSettled(untold.map(([say]) => say()));
   }
 
   private keyOf(subject: string): StateKey {

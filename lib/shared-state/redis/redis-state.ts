@@ -67,6 +67,9 @@ export interface RedisStateOptions {
 const OLDEST_VERSION = 7;
 /** In base64: 132 bits. */
 const HASH_LENGTH = 22;
+/** Ten years. */
+const LONGEST_MS = 10 * 365 * 86_400_000;
+const HALF_CHARACTER = /\p{Surrogate}/u;
 /** Of each policy. */
 const NAMES_KEPT = 1_000;
 const NO_SUBJECT = { kind: 'fleet', policy: 'presence', subject: '' } as const;
@@ -96,7 +99,9 @@ export class RedisState implements SharedState {
   readonly presence: SharedPresence;
   /** Which instance this is. */
   readonly owner = randomUUID();
+  private isTaken = false;
   private readonly clock: Clock;
+  private readonly timeoutMs: number;
   private readonly serverClocks: ServerClocks;
   private readonly guard: StoreGuard;
   private readonly takes: TakesTogether;
@@ -120,6 +125,7 @@ export class RedisState implements SharedState {
     if (timeoutMs === undefined || timeoutMs === 0) {
       throw new TypeError(`redisState: "timeout" must be a duration above 0, got ${describeValue(timeout)}.`);
     }
+    this.timeoutMs = timeoutMs;
     this.clock = options.clock ?? systemClock;
     this.serverClocks = new ServerClocks(driver.nodeOf, this.clock);
     this.guard = new StoreGuard(
@@ -154,6 +160,12 @@ export class RedisState implements SharedState {
     return this.takes.take(this.nameOf(key), request, remainingMs);
   }
 
+  join(): RedisState {
+    if (this.isTaken) return new RedisState(this.driver, this.options);
+    this.isTaken = true;
+    return this;
+  }
+
   async close(): Promise<void> {
     try {
       await this.presence.leave();
@@ -178,13 +190,32 @@ export class RedisState implements SharedState {
 
   private createOnce(): SharedOnce {
     return {
-      begin: async (key, fingerprint, leaseMs) =>
-        readBegin(await this.call(BEGIN, key, [fingerprint, us(leaseMs)])),
+      begin: (key, fingerprint, leaseMs) => this.begin(key, [wellFormed(fingerprint), us(leaseMs)]),
       complete: async (key, fence, outcome, ttlMs) =>
         (await this.call(COMPLETE, key, [fence, outcome, us(ttlMs)]))[1] === 'ok',
       fail: async (key, fence) => void (await this.call(FAIL, key, [fence])),
       beat: async (key, fence, leaseMs) => (await this.call(BEAT, key, [fence, us(leaseMs)]))[1] === 'ok',
     };
+  }
+
+  /** What is begun after all, when nobody waits for the answer any more, is let go of: nobody will run it. */
+  private async begin(key: StateKey, args: readonly ScriptArgument[]): Promise<SharedOnceBegin> {
+    const name = this.nameOf(key);
+    let answer: Promise<ScriptReply> | undefined;
+    try {
+      return readBegin(
+        await this.guard.run(undefined, (giveUpAt) => (answer = this.perform(BEGIN, [name], args, giveUpAt))),
+      );
+    } catch (error) {
+      const letGo = async (reply: ScriptReply) => {
+        const begun = readBegin(reply);
+        if (begun.kind !== 'run') return;
+        await this.perform(FAIL, [name], [begun.fence], this.clock.now() + this.timeoutMs);
+      };
+      // Else it expires by itself.
+      answer?.then(letGo).catch(() => undefined);
+      throw error;
+    }
   }
 
   private createCircuits(): SharedCircuits {
@@ -306,7 +337,7 @@ export class RedisState implements SharedState {
     if (names === undefined) this.names.set(group, (names = new Map()));
     let name = names.get(subject);
     if (name === undefined) {
-      const hash = createHash('sha256').update(subject).digest('base64url').slice(0, HASH_LENGTH);
+      const hash = createHash('sha256').update(wellFormed(subject)).digest('base64url').slice(0, HASH_LENGTH);
       // The braces make a cluster keep all of one identity on one node.
       name = `resilience:{${this.options.app}:${kind}:${encodeURIComponent(policy)}:${hash}}:v1`;
       if (names.size >= NAMES_KEPT) names.clear();
@@ -325,8 +356,12 @@ function readBegin(reply: ScriptReply): SharedOnceBegin {
       return { kind, outcome: String(value) };
     case 'busy':
       return { kind, leftMs: Math.max(0, Number(value)) };
+    case 'mismatch':
+      return { kind };
     default:
-      return { kind: 'mismatch' };
+      throw new Error(
+        `The shared store answers ${describeValue(kind)}, which is no text: its client must not map types.`,
+      );
   }
 }
 
@@ -344,6 +379,12 @@ function flag(value: boolean): '0' | '1' {
   return value ? '1' : '0';
 }
 
+/** Scripts count in whole microseconds, which beyond some years are no numbers that a store can keep. */
 function us(ms: number): number {
-  return Math.round(ms * US_PER_MS);
+  return Math.round(Math.min(ms, LONGEST_MS) * US_PER_MS);
+}
+
+/** Halves of a character would all become the same one on their way. */
+function wellFormed(text: string): string {
+  return HALF_CHARACTER.test(text) ? JSON.stringify(text) : text;
 }

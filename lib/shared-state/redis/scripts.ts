@@ -8,7 +8,7 @@ const PRELUDE = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local function text(number) return string.format('%.0f', number) end
-local function px(us) return math.max(1, math.ceil(us / 1000)) end
+local function px(us) return math.min(math.max(1, math.ceil(us / 1000)), 1e12) end
 if now > tonumber(ARGV[1]) then return {text(now), 'late'} end
 `;
 

@@ -209,6 +209,36 @@ describe('Idempotency that instances share', () => {
     },
   );
 
+  it('ID-07 that a run failed is told again, too, so that its key is free', async () => {
+    const { clock, first, second } = setUp();
+    const fail = jest.spyOn(first.state.once, 'fail').mockRejectedValueOnce(new Error('lost'));
+    await errorOf(first.once.execute(failWith(new Error('declined')), under('k1')));
+    await clock.advance(250);
+
+    expect(fail).toHaveBeenCalledTimes(2);
+    expect(await second.once.execute(() => 'again', under('k1'))).toBe('again');
+    expect(clock.pending).toBe(0);
+  });
+
+  it('ID-07 an instance that leaves tells what the store has not heard yet', async () => {
+    const clock = new ManualClock();
+    const state = new MemoryState(new MemoryWorld(clock));
+    const leaving: (() => Promise<void>)[] = [];
+    const fleet = { state, size: 1, onLeave: (leave: () => Promise<void>) => leaving.push(leave) };
+    const once = new IdempotencyPolicy('orders', { shared: true }, { clock, fleet });
+    const complete = jest.spyOn(state.once, 'complete').mockRejectedValueOnce(new Error('reset'));
+    await once.execute(() => 'receipt', under('k1'));
+    await Promise.all(leaving.map((leave) => leave()));
+
+    expect(complete).toHaveBeenCalledTimes(2);
+    expect(await once.execute(() => 'again', under('k1'))).toBe('receipt');
+    expect(clock.pending).toBe(0);
+    complete.mockRejectedValue(new Error('lost for good'));
+    await once.execute(() => 'unheard', under('k2'));
+    await Promise.all(leaving.map((leave) => leave()));
+    expect(clock.pending).toBe(0);
+  });
+
   it('a reset and an update leave alone what is shared', async () => {
     const { first, second } = setUp();
     await first.once.execute(() => 'receipt', under('k1'));
