@@ -5,13 +5,15 @@ import type { PipelineSlot } from '../pipeline/order.js';
 import type { ResilienceDecorator } from './decorator-types.js';
 import { attachToHandler, markMethod } from './method-interceptor.js';
 import {
+  classRequestsOf,
   emptyRequests,
+  recordsOf,
   registry,
   type MethodRecord,
   type PolicyRequest,
   type Requests,
 } from './method-record.js';
-import { RateLimitGuard } from './rate-limit.guard.js';
+import { HandlerRateLimitGuard } from './rate-limit.guard.js';
 import { ResilienceInterceptor } from './resilience.interceptor.js';
 
 /** What one decorator says. */
@@ -35,6 +37,8 @@ export function decoratorOf(statement: Statement): ResilienceDecorator {
     const marked = markMethod(statement.decorator, target, key, descriptor);
     record(statement, marked.record);
     attach(statement, marked.record);
+    const inherited = classRequestsOf(target);
+    if (inherited.some(({ policies }) => policies.some(mayBeRequestKeyed))) attachGuard(marked.record);
     return marked.descriptor;
   };
   return decorate;
@@ -46,7 +50,7 @@ function decorateClass(statement: Statement, type: Type): void {
   registry.classes.set(prototype, requests);
   record(statement, requests);
   for (const method of registry.byOwner.get(prototype) ?? []) attach(statement, method);
-  if (statement.requests.some(mayBeRequestKeyed)) UseGuards(RateLimitGuard)(type);
+  if (statement.requests.some(mayBeRequestKeyed)) recordsOf(prototype).forEach(attachGuard);
 }
 
 function record(statement: Statement, requests: Requests): void {
@@ -62,14 +66,23 @@ function record(statement: Statement, requests: Requests): void {
  */
 function attach(statement: Statement, method: MethodRecord): void {
   const { requests } = statement;
-  if (!method.guardAttached && requests.some(mayBeRequestKeyed)) {
-    method.guardAttached = true;
-    attachToHandler(method, UseGuards(RateLimitGuard));
-  }
+  if (requests.some(mayBeRequestKeyed)) attachGuard(method);
   if (!method.interceptorAttached && !(requests.length > 0 && requests.every(isRequestKeyed))) {
     method.interceptorAttached = true;
     attachToHandler(method, UseInterceptors(ResilienceInterceptor));
   }
+}
+
+/** On the handler and never on its class, whose guards run before those of the handler. */
+function attachGuard(method: MethodRecord): void {
+  if (method.guardAttached) return;
+  method.guardAttached = true;
+  const guard = UseGuards(HandlerRateLimitGuard);
+  attachToHandler(method, guard);
+  const current: unknown = Object.getOwnPropertyDescriptor(method.owner, method.key)?.value;
+  // Above a class, the function of another decorator stands in the method's place already.
+  if (current !== method.interceptor && current !== method.original)
+    guard(method.owner, method.key, { value: current });
 }
 
 function isRequestKeyed({ kind, options }: PolicyRequest): boolean {

@@ -23,3 +23,10 @@ export class RateLimitGuard implements CanActivate {
     }
   }
 }
+
+/**
+ * The one that decorators attach, behind all other guards of the handler. A class of its own, so that one that a user writes
+ * stays where it was written.
+ */
+@Injectable()
+export class HandlerRateLimitGuard extends RateLimitGuard {}

@@ -7,6 +7,7 @@ import { recordsOf, registry } from '../decorators/method-record.js';
 import { policiesOfInterceptor } from '../decorators/resilience.interceptor.js';
 import { decoratedClassOf, scanProviders } from './class-scan.js';
 import { FeaturePolicies } from './feature-policies.js';
+import { placeGuardsLast } from './handler-guards.js';
 import { checkPlan, declarePlan, planInterceptor, planMethod, type MethodPlan } from './method-plan.js';
 import type { PolicyRegistry } from './policy-registry.js';
 
@@ -107,6 +108,7 @@ export class ApplicationCheck {
   private declareClass(type: Type, plans: MethodPlan[]): OptionProblem[] {
     if (this.checked.has(type)) return [];
     this.checked.add(type);
+    placeGuardsLast(type);
     return recordsOf(type.prototype as object).flatMap((record) => {
       const plan = planMethod(type, record);
       plans.push(plan);

@@ -5,7 +5,6 @@ import { describeValue } from '../core/option-form.js';
 import { propertyOf } from '../core/property.js';
 import { suggest } from '../core/suggest.js';
 import { classRequestsOf, type MethodRecord, type PolicyRequest } from '../decorators/method-record.js';
-import { RateLimitGuard } from '../decorators/rate-limit.guard.js';
 import { requestsOf, type ResilientOptions } from '../decorators/resilient.options.js';
 import { orderProblems, type PipelinePolicy, type PipelineSlot } from '../pipeline/index.js';
 import { hashesArguments } from '../policies/fallback/fallback.options.js';
@@ -13,6 +12,7 @@ import { FallbackChain, FallbackLevel, type FallbackOptions } from '../policies/
 import type { HedgePolicy } from '../policies/hedge/index.js';
 import { RateLimitPolicy } from '../policies/rate-limit/index.js';
 import { RetryPolicy } from '../policies/retry/index.js';
+import { hasOurGuard } from './handler-guards.js';
 import {
   POLICY_KINDS,
   registerFallback,
@@ -37,9 +37,6 @@ export interface MethodPlan {
   /** What decorators have noticed already. */
   readonly mistakes: readonly OptionProblem[];
 }
-
-/** Where Nest keeps the guards of a handler. */
-const GUARDS_METADATA = '__guards__';
 
 /** By what Nest knows a handler: HTTP, GraphQL (resolvers of types and of fields), WebSockets, microservices. */
 const HANDLER_METADATA = [
@@ -83,9 +80,7 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
 /** A handler that another decorator has put in the method's place, with our guard in front of it. */
 function isWrappedHandler(type: Type, record: MethodRecord): boolean {
   const current = (type.prototype as Record<string | symbol, unknown>)[record.key];
-  if (typeof current !== 'function' || !isHandler(current)) return false;
-  const guards: unknown = Reflect.getMetadata(GUARDS_METADATA, current);
-  return Array.isArray(guards) && guards.includes(RateLimitGuard);
+  return typeof current === 'function' && isHandler(current) && hasOurGuard(current);
 }
 
 /** Whether requests come to a method. */

@@ -295,6 +295,91 @@ describe.each(platforms)('request-keyed limits on %s', (_platform, create) => {
     await app.close();
   });
 
+  it('RL-11 PL-01 the limit comes after all guards of a handler, in whatever order they are written', async () => {
+    const perUser = { limit: 1, window: '1m', by: byUser() } as const;
+    class BaseController {
+      @Get('inherited')
+      @UseGuards(AuthenticationGuard)
+      @Resilient()
+      async inherited(): Promise<string> {
+        return 'inherited';
+      }
+    }
+    @RateLimit(perUser)
+    @Controller()
+    class AccountController extends BaseController {
+      @UseGuards(AuthenticationGuard)
+      @Get('above')
+      @RateLimit(perUser)
+      async above(): Promise<string> {
+        return 'above';
+      }
+      @RateLimit(perUser)
+      @Get('below')
+      @UseGuards(AuthenticationGuard)
+      async below(): Promise<string> {
+        return 'below';
+      }
+      @Get('of-class')
+      @UseGuards(AuthenticationGuard)
+      @Resilient()
+      async ofClass(): Promise<string> {
+        return 'of-class';
+      }
+      @Wrapped()
+      @Get('wrapped')
+      @UseGuards(AuthenticationGuard)
+      @Resilient()
+      async wrapped(): Promise<string> {
+        return 'wrapped';
+      }
+    }
+    @Controller('derived')
+    class DerivedController extends AccountController {
+      @Get('own')
+      @UseGuards(AuthenticationGuard)
+      @Resilient()
+      async own(): Promise<string> {
+        return 'own';
+      }
+    }
+    const providers = [{ provide: 'seen', useValue: [] }];
+    // In a second application too, which finds what the first one has put right.
+    for (const controllers of [[AccountController], [DerivedController, AccountController]]) {
+      const app = await create(moduleOf({ controllers, providers }));
+      const url = await listen(app);
+      const as = async (path: string, user: string) =>
+        (await fetch(`${url}/${path}`, { headers: { 'x-user': user } })).status;
+      const paths = ['above', 'below', 'of-class', 'wrapped', 'inherited'];
+      if (controllers.length > 1) paths.push('derived/own', 'derived/inherited', 'derived/above');
+      for (const path of paths) {
+        const statuses = [await as(path, 'ann'), await as(path, 'ann'), await as(path, 'bob')];
+        expect([path, ...statuses]).toEqual([path, 200, 429, 200]);
+      }
+      await app.close();
+    }
+  });
+
+  it('RL-11 a guard of ours that a user writes stays where it was written', async () => {
+    const seen: string[] = [];
+    @Controller()
+    class LoginController {
+      @Get('login')
+      @UseGuards(RateLimitGuard, AuthenticationGuard)
+      @RateLimit({ limit: 1, window: '1m', by: () => 'all' })
+      async login(): Promise<string> {
+        return 'in';
+      }
+    }
+    const app = await create(
+      moduleOf({ controllers: [LoginController], providers: [{ provide: 'seen', useValue: seen }] }),
+    );
+    const url = await listen(app);
+    expect([(await fetch(`${url}/login`)).status, (await fetch(`${url}/login`)).status]).toEqual([401, 429]);
+    expect(seen).toEqual(['nobody']);
+    await app.close();
+  });
+
   it('RL-11 by address and by tenant; a class-level limit, and guards that refuse', async () => {
     @Controller()
     @RateLimit({ limit: 1, window: '1m', by: byTenant() })
