@@ -12,7 +12,7 @@ import { KeyedStates } from './keyed-states.js';
 import { costError, decisionOf } from './limiter.js';
 import { rateLimitSettings, type RateLimitOptions, type RateLimitSettings } from './rate-limit.options.js';
 import { SharedLimit, type SharedDecisions } from './shared-limit.js';
-import { SharedTurn } from './shared-turn.js';
+import { SharedLine } from './shared-line.js';
 import { TurnLine } from './turn-line.js';
 
 /** The key of a limit that has none. */
@@ -68,6 +68,8 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   /** Ends where what was taken is forgotten. */
   private epoch = 0;
   private readonly lines = new Map<string, TurnLine<Taken>>();
+  /** By key, of a shared limit. */
+  private readonly sharedLines = new Map<string, SharedLine<Taken>>();
   private totalAllowed = 0;
   private totalRejected = 0;
   /** Of a shared limit. */
@@ -168,7 +170,9 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     if (shared === undefined) return this.decide(key, cost);
     this.checkCost(cost);
     const decision =
-      shared.decideNow(key, cost, this.clock.now()) ?? (await shared.decide(key, cost, undefined));
+      this.sharedLines.get(key)?.look(cost) ??
+      shared.decideNow(key, cost, this.clock.now()) ??
+      (await shared.decide(key, cost, undefined));
     if (decision.allowed) this.totalAllowed++;
     else this.totalRejected++;
     return decision;
@@ -183,7 +187,11 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     const key = (named ? call.options.key : undefined) ?? this.settings.key?.(call) ?? ALL;
     const cost = this.costOf(call);
     this.checkCost(cost);
-    if (this.shared !== undefined) return this.enterShared(this.shared, call, key, cost, now);
+    if (this.shared !== undefined || this.sharedLines.size > 0) {
+      const line = this.sharedLines.get(key);
+      if (this.shared !== undefined || line !== undefined)
+        return this.enterShared(line, call, key, cost, now);
+    }
     const place = this.states.placeOf(key, now);
     if (!this.lines.has(place) && this.take(place, cost, now)) {
       return this.noteTaken(place, cost, now);
@@ -221,7 +229,7 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     this.epoch++;
     this.totalAllowed = this.totalRejected = 0;
     this.decisions.store = this.decisions.lease = this.decisions.alone = 0;
-    for (const line of this.lines.values()) line.serve();
+    this.renewLines();
   }
 
   /**
@@ -243,12 +251,13 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
     const staysHere = wasShared === (this.shared !== undefined);
     if (staysHere && previous.stateShape === settings.stateShape) this.states.adopt(before, this.clock.now());
     else this.epoch++;
-    for (const line of this.lines.values()) line.serve();
+    this.renewLines();
   }
 
   stats(): RateLimitStats {
     let waiting = 0;
     for (const line of this.lines.values()) waiting += line.size;
+    for (const line of this.sharedLines.values()) waiting += line.waiting;
     return {
       name: this.name,
       algorithm: this.settings.algorithm,
@@ -295,33 +304,65 @@ export class RateLimitPolicy implements Policy, Guard<Taken> {
   }
 
   private enterShared(
-    shared: SharedLimit,
+    line: SharedLine<Taken> | undefined,
     call: Call,
     key: string,
     cost: number,
     now: number,
   ): Taken | PermitWait<Taken> {
-    const decision = shared.decideNow(key, cost, now);
+    const decision = line?.look(cost) ?? this.shared?.decideNow(key, cost, now);
     if (decision?.allowed === true) return this.noteTaken(key, cost, now);
     const { maxWaitMs } = this.settings;
     if (decision !== undefined && decision.retryAfterMs > maxWaitMs) {
       this.totalRejected++;
       throw this.refusal(decision);
     }
-    return new SharedTurn<Taken>(call, this.clock, maxWaitMs, {
-      decide: (remainingMs) => shared.decide(key, cost, remainingMs),
-      permit: (at) => this.noteTaken(key, cost, at),
+    return (line ?? this.openSharedLine(key)).join(call, cost, maxWaitMs);
+  }
+
+  private openSharedLine(key: string): SharedLine<Taken> {
+    const line = new SharedLine<Taken>(this.clock, {
+      decide: (cost, remainingMs) => this.decideInLine(key, cost, remainingMs),
+      permit: (cost, at) => this.noteTaken(key, cost, at),
       refusal: (refused) => {
         this.totalRejected++;
         return this.refusal(refused);
       },
-      unused: () => shared.giveBack(key, cost, this.clock.now()),
+      unused: (cost) => this.shared?.giveBack(key, cost, this.clock.now()),
+      spanMs: (units) => (units * 1_000) / (this.settings.shared?.perSecond ?? Number.POSITIVE_INFINITY),
+      emptied: () => this.sharedLines.delete(key),
     });
+    this.sharedLines.set(key, line);
+    return line;
+  }
+
+  /** By the options of now, which may be others than when the call came. */
+  private decideInLine(
+    key: string,
+    cost: number,
+    remainingMs: number | undefined,
+  ): RateLimitDecision | Promise<RateLimitDecision> {
+    const { shared, algorithm } = this;
+    const now = this.clock.now();
+    if (cost > algorithm.limit) {
+      const never = Number.POSITIVE_INFINITY;
+      return { allowed: false, remaining: 0, limit: algorithm.limit, retryAfterMs: never, resetMs: never };
+    }
+    if (shared !== undefined)
+      return shared.decideNow(key, cost, now) ?? shared.decide(key, cost, remainingMs);
+    const place = this.states.placeOf(key, now);
+    const allowed = this.take(place, cost, now);
+    return decisionOf(algorithm, this.states.get(place), allowed, cost, now);
   }
 
   private noteTaken(place: string, cost: number, at: number): Taken {
     this.totalAllowed++;
     return { place, cost, at, epoch: this.epoch };
+  }
+
+  private renewLines(): void {
+    for (const line of this.lines.values()) line.serve();
+    for (const line of this.sharedLines.values()) line.renew();
   }
 
   private createShared(): SharedLimit | undefined {

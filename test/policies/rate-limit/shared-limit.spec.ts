@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { Call } from '../../../lib/core/call.js';
+import { Call, type CallOptions } from '../../../lib/core/call.js';
 import { PermitWait } from '../../../lib/core/permit-wait.js';
 import type { SharedState } from '../../../lib/core/shared-state.js';
 import { RateLimitPolicy, type RateLimitOptions } from '../../../lib/policies/rate-limit/index.js';
@@ -260,5 +260,157 @@ describe('an exact limit', () => {
     state.take = () => Promise.reject(new Error('lost'));
     const alone = await Promise.all([1, 2, 3].map(() => limit.acquire('bob')));
     expect(alone.map(({ allowed }) => allowed)).toEqual([true, true, false]);
+  });
+});
+
+describe('who waits for a shared limit', () => {
+  function setUpLine(options: RateLimitOptions) {
+    const { clock, limit, wants, state } = setUp({ shared: true, ...options });
+    const log: string[] = [];
+    const run = (name: string, call: CallOptions = {}) =>
+      void limit
+        .execute(() => log.push(`${name} ${clock.now()}`), call)
+        .catch((error: unknown) => {
+          log.push(`${name} ${(error as { code?: string }).code} ${clock.now()}`);
+        });
+    return { clock, limit, wants, state, log, run };
+  }
+
+  it.each([{}, { mode: 'leased' } as const])(
+    'RL-05 is served in order, and before who comes later (%j)',
+    async (shared) => {
+      const { clock, limit, log, run } = setUpLine({
+        capacity: 1,
+        refillPerSecond: 10,
+        maxWait: '1s',
+        shared,
+      });
+      for (const name of ['a', 'b', 'c']) run(name);
+      await clock.advance(99);
+      run('d');
+      expect(await limit.acquire()).toMatchObject({ allowed: false, retryAfterMs: 301 });
+      expect(limit.stats()).toMatchObject({ waiting: 3, totalAllowed: 1, totalRejected: 1 });
+      await clock.advance(1_000);
+      expect(log).toEqual(['a 0', 'b 100', 'c 200', 'd 300']);
+      expect(limit.stats().waiting).toBe(0);
+    },
+  );
+
+  it('RL-05 is refused at once where the turn cannot come in time, with when it could', async () => {
+    const { clock, limit, log, run } = setUpLine({ capacity: 1, refillPerSecond: 10, maxWait: 250 });
+    for (const name of ['a', 'b', 'c', 'd']) run(name);
+    await clock.advance(0);
+    await expect(limit.execute(() => 'late')).rejects.toMatchObject({ retryAfterMs: 300 });
+    expect(log).toEqual(['a 0', 'd RATE_LIMITED 0']);
+    await clock.advance(1_000);
+    expect(log.slice(2)).toEqual(['b 100', 'c 200']);
+  });
+
+  it('RL-05 is refused as soon as others have taken what it waited for', async () => {
+    const { clock, state, log, run } = setUpLine({ capacity: 1, refillPerSecond: 10, maxWait: 150 });
+    const other = new RateLimitPolicy(
+      'search',
+      { capacity: 1, refillPerSecond: 10, shared: true },
+      { clock, fleet: { state, size: 2 } },
+    );
+    run('a');
+    run('b');
+    clock.delay(100, () => void other.acquire());
+    await clock.advance(0);
+    await clock.advance(100);
+    expect(log).toEqual(['a 0', 'b RATE_LIMITED 100']);
+  });
+
+  it('RL-05 gives its turn to the next one where it is aborted', async () => {
+    const { clock, limit, log, run } = setUpLine({ capacity: 2, refillPerSecond: 10, maxWait: '1s' });
+    run('a', { cost: 2 });
+    await clock.advance(0);
+    run('b', { cost: 2, deadline: 120 });
+    run('c');
+    await clock.advance(0);
+    expect(limit.stats().waiting).toBe(2);
+    await clock.advance(500);
+    expect(log).toEqual(['a 0', 'b TIMEOUT 120', 'c 120']);
+  });
+
+  it('RL-05 asks for many at once where many may pass, and for no more than 64', async () => {
+    const { clock, limit, wants, log, run } = setUpLine({
+      capacity: 1,
+      refillPerSecond: 1,
+      maxWait: '10min',
+    });
+    for (let i = 0; i < 201; i++) run(`call ${i}`);
+    await clock.advance(0);
+    expect(wants).toEqual([201]);
+    limit.update({ capacity: 101 });
+    await clock.advance(0);
+    expect(wants.slice(1)).toEqual([64, 64]);
+    expect(log).toHaveLength(101);
+    await clock.advance(1_000);
+    expect(wants.slice(3)).toEqual([64]);
+    expect(log.at(-1)).toBe('call 101 1000');
+  });
+
+  it('PL-08 goes by the new numbers after an update', async () => {
+    const { clock, limit, log, run } = setUpLine({ capacity: 1, refillPerSecond: 0.001, maxWait: '1h' });
+    run('a');
+    run('b');
+    run('c');
+    await clock.advance(10);
+    expect(limit.stats().waiting).toBe(2);
+    limit.update({ capacity: 10 });
+    run('d');
+    await clock.advance(10);
+    expect(log).toEqual(['a 0', 'b 10', 'c 10', 'd 10']);
+  });
+
+  it('PL-08 is served by the limit of this instance where it is shared no more', async () => {
+    const { clock, limit, log, run } = setUpLine({ capacity: 1, refillPerSecond: 0.001, maxWait: '1h' });
+    run('a');
+    run('b');
+    await clock.advance(10);
+    limit.update({ shared: false, capacity: 2 });
+    run('c');
+    await clock.advance(10);
+    run('d');
+    await clock.advance(10);
+    expect(log).toEqual(['a 0', 'b 10', 'c 10']);
+    expect(limit.stats().waiting).toBe(1);
+  });
+
+  it('PL-08 is refused where its cost is above the new limit, and those behind it are not', async () => {
+    const { clock, limit, log, run } = setUpLine({ capacity: 4, refillPerSecond: 1, maxWait: '1h' });
+    run('a', { cost: 4 });
+    await clock.advance(0);
+    run('b', { cost: 3 });
+    run('c');
+    await clock.advance(0);
+    limit.update({ capacity: 2 });
+    await clock.advance(10_000);
+    expect(log).toEqual(['a 0', 'b RATE_LIMITED 0', expect.stringMatching(/^c /)]);
+  });
+
+  it('PL-08 what the store answers by the old numbers says nothing of when to come back', async () => {
+    const { clock, limit, state, log, run } = setUpLine({
+      capacity: 1,
+      refillPerSecond: 0.001,
+      maxWait: '1h',
+    });
+    run('a');
+    await clock.advance(0);
+    const take = state.take.bind(state);
+    let answer = () => {};
+    state.take = async (key, request) => {
+      const slow = await take(key, request);
+      await new Promise<void>((resolve) => (answer = resolve));
+      return slow;
+    };
+    run('b');
+    await clock.advance(10);
+    state.take = take;
+    limit.update({ capacity: 10 });
+    answer();
+    await clock.advance(0);
+    expect(log).toEqual(['a 0', 'b 10']);
   });
 });
