@@ -186,6 +186,8 @@ export interface StoreHealth {
   readonly totalMs: number;
   /** Calls `listener` when the store is lost, with the last error, and when it is back. */
   onChange(listener: (lost: boolean, error: unknown) => void): void;
+  /** Whether who can wait so long at all gives the store less than its whole time. */
+  isHurried?(remainingMs: number): boolean;
 }
 
 /**

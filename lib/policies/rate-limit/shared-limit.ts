@@ -45,7 +45,7 @@ interface Question {
   readonly waiting: ((decision: RateLimitDecision) => void)[];
 }
 
-/** Who has less time asks alone, so that nobody else is given up with it. */
+/** Who has less time is in a hurry, where the store does not say. */
 const HURRIED_MS = 200;
 /** Unused units die after so long: they count as used at the store. */
 const LEASE_MS = 250;
@@ -131,7 +131,7 @@ export class SharedLimit {
     remainingMs: number | undefined,
   ): Promise<RateLimitDecision> {
     return new Promise((resolve) => {
-      if (isHurried(remainingMs)) {
+      if (this.isHurried(remainingMs)) {
         void this.askFor({ key, cost, remainingMs, waiting: [resolve] });
         return;
       }
@@ -198,7 +198,7 @@ export class SharedLimit {
       const decision = this.decideFrom(lease, cost, this.clock.now());
       if (decision !== undefined) return decision;
       // Who has little time must not ask for everybody.
-      if (lease.refill === undefined && isHurried(remainingMs))
+      if (lease.refill === undefined && this.isHurried(remainingMs))
         return this.takeExactly(key, cost, remainingMs);
       lease.refill ??= this.refill(lease, key, Math.ceil(cost), remainingMs).finally(() => {
         lease.refill = undefined;
@@ -261,6 +261,12 @@ export class SharedLimit {
     return this.share.decide(key, cost, this.clock.now());
   }
 
+  /** Who is asks alone, so that nobody else is given up with it. */
+  private isHurried(remainingMs: number | undefined): boolean {
+    if (remainingMs === undefined) return false;
+    return this.fleet.state.health?.isHurried?.(remainingMs) ?? remainingMs < HURRIED_MS;
+  }
+
   private leaseOf(key: string): Lease {
     let lease = this.leases.get(key);
     if (lease === undefined) {
@@ -296,10 +302,6 @@ export class SharedLimit {
   private refused(retryAfterMs: number, resetMs: number, remaining = 0): RateLimitDecision {
     return { allowed: false, remaining, limit: this.settings.capacity, retryAfterMs, resetMs };
   }
-}
-
-function isHurried(remainingMs: number | undefined): boolean {
-  return remainingMs !== undefined && remainingMs < HURRIED_MS;
 }
 
 /** One instance's part of the limit, from memory. */

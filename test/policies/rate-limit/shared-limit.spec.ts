@@ -5,6 +5,7 @@ import { PermitWait } from '../../../lib/core/permit-wait.js';
 import type { SharedState } from '../../../lib/core/shared-state.js';
 import { RateLimitPolicy, type RateLimitOptions } from '../../../lib/policies/rate-limit/index.js';
 import { MemoryState, MemoryWorld } from '../../../lib/shared-state/memory-state.js';
+import { StoreGuard } from '../../../lib/shared-state/store-guard.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { loadOf } from '../../models/runs.js';
 
@@ -261,6 +262,39 @@ describe('an exact limit', () => {
     const alone = await Promise.all([1, 2, 3].map(() => limit.acquire('bob')));
     expect(alone.map(({ allowed }) => allowed)).toEqual([true, true, false]);
   });
+});
+
+describe('who is in a hurry', () => {
+  /** A store that answers after 100 ms, and is given up after a second. */
+  function slowStore(shared: RateLimitOptions['shared']) {
+    const clock = new ManualClock();
+    const guard = new StoreGuard({ timeoutMs: 1_000, probe: async () => undefined }, clock, () => 0.5);
+    const state: SharedState = Object.assign(new MemoryState(new MemoryWorld(clock)), { health: guard });
+    const { take } = MemoryState.prototype;
+    state.take = (key, request, remainingMs) =>
+      guard.run(remainingMs, async () => {
+        await new Promise<void>((resolve) => void clock.delay(100, resolve));
+        return take.call(state as MemoryState, key, request);
+      });
+    const limit = new RateLimitPolicy(
+      'search',
+      { capacity: 10, refillPerSecond: 1, shared },
+      { clock, fleet: { state, size: 1 } },
+    );
+    return { clock, limit };
+  }
+
+  it.each([true, { mode: 'leased' } as const])(
+    'SS-06 is so by the time that the store has, and costs nobody else the store (%j)',
+    async (shared) => {
+      const { clock, limit } = slowStore(shared);
+      const hurried = limit.execute(() => 'hurried', { deadline: 300 });
+      const patient = limit.execute(() => 'patient');
+      await clock.advance(200);
+      expect(await Promise.all([hurried, patient])).toEqual(['hurried', 'patient']);
+      expect(limit.stats().shared).toMatchObject({ alone: 1 });
+    },
+  );
 });
 
 describe('who waits for a shared limit', () => {
