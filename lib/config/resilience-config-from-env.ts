@@ -88,8 +88,12 @@ function placeInRecord(
 ): string | undefined {
   const name = nameOf(part, [...Object.keys(target), ...values.map(String)]);
   if (each?.fields !== undefined) {
-    if (rest.length === 0) return `it names "${name}", but none of its options.`;
-    return place(openObject(target, name), variable, rest, each.fields);
+    const named = openObject(target, name);
+    if (rest.length > 0) return place(named, variable, rest, each.fields);
+    const given = readJson(variable.text);
+    if (!isRecord(given)) return `it names "${name}", but none of its options; several can be given as JSON.`;
+    target[name] = namedRecord({ ...named, ...given });
+    return undefined;
   }
   const value = each && read(each, variable.text);
   if (value === undefined) return `${JSON.stringify(variable.text)} cannot be read.`;

@@ -254,6 +254,19 @@ describe('resilienceConfigFromEnv', () => {
     ]);
   });
 
+  it('CF-02 all options of a policy can be JSON, which single variables and a file stand beside', () => {
+    const base = { circuitBreakers: { own: { failureThreshold: 9, openDuration: '1s' } } };
+    const env = {
+      RESILIENCE_CIRCUIT_BREAKERS__OWN: '{"openDuration":"5s","window":{"calls":50}}',
+      RESILIENCE_CIRCUIT_BREAKERS__OWN__SUCCESS_THRESHOLD: '3',
+    };
+    const own = { failureThreshold: 9, openDuration: '5s', successThreshold: 3, window: { calls: 50 } };
+    expect(resilienceConfigFromEnv({ env, base }).circuitBreakers).toEqual({ own });
+    expect(base.circuitBreakers.own.openDuration).toBe('1s');
+    const poisoned = { RESILIENCE_RETRIES__A: '{"__proto__":{"maxRetries":9}}' };
+    expect(resilienceConfigFromEnv({ env: poisoned }).retries?.['a']?.maxRetries).toBeUndefined();
+  });
+
   it('CF-02 names every variable that means nothing or cannot be read', () => {
     const env = {
       RESILIENCE_CIRCUIT_BREAKER__PAYMENTS__FAILURE_THRESHOLD: '5',
@@ -267,7 +280,7 @@ describe('resilienceConfigFromEnv', () => {
     };
     const variable = 'environment variable RESILIENCE_';
     expect(refusalOf(() => resilienceConfigFromEnv({ env }))).toEqual([
-      `${variable}BULKHEADS__PAYMENTS: it names "payments", but none of its options.`,
+      `${variable}BULKHEADS__PAYMENTS: it names "payments", but none of its options; several can be given as JSON.`,
       `${variable}BULKHEADS__PAYMENTS__KEY: "key" must be a function, got "tenant".`,
       `${variable}BULKHEADS__PAYMENTS__MAX_CONCURENT: there is no MAX_CONCURENT; did you mean MAX_CONCURRENT?`,
       `${variable}BULKHEADS__PAYMENTS__MAX_CONCURRENT: "maxConcurrent" must be an integer of at least 0, got "many".`,
