@@ -89,9 +89,7 @@ function isRequestKeyed({ kind, options }: PolicyRequest): boolean {
   return kind === 'rateLimit' && propertyOf(options, 'by') !== undefined;
 }
 
-/** What a limit does not say itself, the configuration may: also that it is keyed by the request. */
-function mayBeRequestKeyed(request: PolicyRequest): boolean {
-  const { kind, name, options, disabled } = request;
-  if (disabled === true) return false;
-  return isRequestKeyed(request) || (kind === 'rateLimit' && (name !== undefined || options === undefined));
+/** What a limit does not say itself, the configuration or its defaults may: also that it is keyed by the request. */
+function mayBeRequestKeyed({ kind, disabled }: PolicyRequest): boolean {
+  return kind === 'rateLimit' && disabled !== true;
 }

@@ -3,12 +3,16 @@ import { RUNTIME_TOKEN, type Runtime } from './runtime.js';
 
 /**
  * Applies the request-keyed limits of a handler, `@RateLimit({ by })`, once per request. Stands on decorated handlers by
- * itself; register it as `APP_GUARD`, before your authentication, to count what authentication refuses too.
+ * itself, behind their other guards; register it as `APP_GUARD`, before your authentication, to count what authentication
+ * refuses too. A request that has no key then, or no user yet, is counted behind the guards of its handler.
  *
  * @publicApi
  */
 @Injectable()
 export class RateLimitGuard implements CanActivate {
+  /** Whether no other guard follows. */
+  protected readonly isLast: boolean = false;
+
   constructor(@Inject(RUNTIME_TOKEN) private readonly runtime: Runtime) {}
 
   canActivate(context: ExecutionContext): boolean | Promise<boolean> {
@@ -16,7 +20,7 @@ export class RateLimitGuard implements CanActivate {
       throw await this.runtime.translate(error, context);
     };
     try {
-      const waiting = this.runtime.limitRequest(context);
+      const waiting = this.runtime.limitRequest(context, this.isLast);
       return waiting === undefined ? true : waiting.then(() => true, refused);
     } catch (error) {
       return refused(error);
@@ -29,4 +33,6 @@ export class RateLimitGuard implements CanActivate {
  * stays where it was written.
  */
 @Injectable()
-export class HandlerRateLimitGuard extends RateLimitGuard {}
+export class HandlerRateLimitGuard extends RateLimitGuard {
+  protected override readonly isLast = true;
+}

@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net';
 import type { ExecutionContext } from '@nestjs/common';
+import { sharedState } from '../core/identity.js';
 import { propertyOf } from '../core/property.js';
 
 /** What these functions read of a request; Express and Fastify both have it. */
@@ -8,6 +9,15 @@ interface RequestLike {
   readonly headers?: Readonly<Record<string, string | string[] | undefined>>;
   readonly user?: unknown;
   readonly socket?: { readonly remoteAddress?: string };
+}
+
+type RequestKey = (context: ExecutionContext) => string | undefined;
+
+const keysBeforeGuards = sharedState('keys-before-guards', () => new WeakMap<RequestKey, RequestKey>());
+
+/** The key of a request that other guards have yet to look at: of {@link byUser}, a user's only, and no address in its place. */
+export function keyBeforeGuards(by: RequestKey): RequestKey {
+  return keysBeforeGuards.get(by) ?? by;
 }
 
 /** The HTTP request of a context, of GraphQL over HTTP too. */
@@ -45,8 +55,8 @@ export function byHeader(name: string): (context: ExecutionContext) => string | 
 }
 
 /**
- * A field of `request.user`, by default its `id`, else its `sub`. Needs authentication before it; without a user the
- * request is limited by address, which `options` say how to find ({@link byIp}).
+ * A field of `request.user`, by default its `id`, else its `sub`, once the guards of the handler have run; without a user
+ * the request is limited by address, which `options` say how to find ({@link byIp}).
  *
  * @publicApi
  */
@@ -55,12 +65,15 @@ export function byUser(
   options: { trustedProxies?: number } = {},
 ): (context: ExecutionContext) => string | undefined {
   const address = byIp(options);
-  return (context) => {
+  const userOf: RequestKey = (context) => {
     const user = requestOfContext(context)?.user;
     const id =
       field === undefined ? (propertyOf(user, 'id') ?? propertyOf(user, 'sub')) : propertyOf(user, field);
-    return typeof id === 'string' || typeof id === 'number' ? `user:${id}` : address(context);
+    return typeof id === 'string' || typeof id === 'number' ? `user:${id}` : undefined;
   };
+  const by: RequestKey = (context) => userOf(context) ?? address(context);
+  keysBeforeGuards.set(by, userOf);
+  return by;
 }
 
 /** The tenant that a header names, by default `X-Tenant-Id`. @publicApi */

@@ -33,8 +33,13 @@ export interface Runtime {
   bind(type: Type): ClassBinding;
   /** The error for the transport of a context: HTTP, RPC, WebSockets or GraphQL. Others pass unchanged. */
   translate(error: unknown, context: ExecutionContext): unknown;
-  /** Applies the request-keyed limits of a handler: at once, or when its turn comes. Throws or rejects with the refusal. */
-  limitRequest(context: ExecutionContext): Promise<void> | undefined;
+  /**
+   * Applies the request-keyed limits of a handler, each once: at once, or when its turn comes. Throws or rejects with the
+   * refusal.
+   *
+   * @param isLast - Whether no other guard follows; else a limit that finds no key is put off until then.
+   */
+  limitRequest(context: ExecutionContext, isLast: boolean): Promise<void> | undefined;
   /** Runs what an interceptor protects, under the pipeline that it was made for. */
   intercept(spec: object, context: ExecutionContext, args: unknown[], run: () => unknown): Promise<unknown>;
   /** Writes the headers that an answer shall carry. */

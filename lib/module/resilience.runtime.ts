@@ -26,9 +26,9 @@ import { PolicyRegistry, contradictions } from './policy-registry.js';
 import { protect, type Protection } from './protection.js';
 import { RequestContext } from './request-context.js';
 import { SharedFleet } from './shared-fleet.js';
-import { takeRequestLimits } from './request-limits.js';
+import { takeRequestLimits, type TakenLimits } from './request-limits.js';
 import { moduleProblems, type ResilienceModuleOptions } from './resilience.options.js';
-import { ResponseHeaders, type HeaderWriter, type LimitInForce } from './response-headers.js';
+import { ResponseHeaders, type HeaderWriter } from './response-headers.js';
 
 /** A method as it runs in this application. */
 interface CompiledMethod extends Protection {
@@ -87,8 +87,8 @@ export class ResilienceRuntime implements Runtime {
   private readonly bindings = new Map<Type, Binding>();
   /** By what an interceptor was made with, the class and the handler: an inherited handler is one in each class. */
   private readonly intercepted = new WeakMap<object, Map<Type, Map<unknown, Protection>>>();
-  /** Requests whose limits have been applied, so that a global guard and a handler's own do so once. */
-  private readonly limited = new WeakSet<object>();
+  /** Of requests that a guard has limited, the limits that it put off: a global guard and a handler's own apply each once. */
+  private readonly putOff = new WeakMap<object, readonly RateLimitPolicy[]>();
   private readonly headers: ResponseHeaders;
   private readonly check: ApplicationCheck;
   private readonly functions = new Map<string, { policies: ResilientOptions; pipeline: Pipeline }>();
@@ -228,16 +228,19 @@ export class ResilienceRuntime implements Runtime {
     return [head, ...guards, ...lines].join('\n');
   }
 
-  limitRequest(context: ExecutionContext): Promise<void> | undefined {
+  limitRequest(context: ExecutionContext, isLast: boolean): Promise<void> | undefined {
     const record = recordIn(context);
     if (record === undefined) return undefined;
-    const { requestLimits } = this.compiled(this.bind(context.getClass()), record);
-    if (requestLimits.length === 0 || this.limited.has(context)) return undefined;
-    this.limited.add(context);
-    const taken = takeRequestLimits(requestLimits, context, this.clock);
-    const show = (limits: readonly LimitInForce[]) => this.headers.writeLimits(responseOf(context), limits);
-    if (taken instanceof Promise) return taken.then(show);
-    show(taken);
+    const limits =
+      this.putOff.get(context) ?? this.compiled(this.bind(context.getClass()), record).requestLimits;
+    if (limits.length === 0) return undefined;
+    const taken = takeRequestLimits(limits, context, this.clock, isLast);
+    const note = ({ applied, putOff }: TakenLimits) => {
+      this.putOff.set(context, putOff);
+      this.headers.writeLimits(responseOf(context), applied);
+    };
+    if (taken instanceof Promise) return taken.then(note);
+    note(taken);
     return undefined;
   }
 
@@ -276,7 +279,8 @@ export class ResilienceRuntime implements Runtime {
     );
     const response = responseOf(context);
     if (requestLimits.length > 0) {
-      this.headers.writeLimits(response, await takeRequestLimits(requestLimits, context, this.clock));
+      const { applied } = await takeRequestLimits(requestLimits, context, this.clock, true);
+      this.headers.writeLimits(response, applied);
     }
     const { context: requests } = this;
     const invoke: Invoke = requests === undefined ? run : (inner) => requests.inside(inner, run);

@@ -258,6 +258,24 @@ describe.each(platforms)('request-keyed limits on %s', (_platform, create) => {
     await app.close();
   });
 
+  it('RL-11 a limit that only the defaults key by the request', async () => {
+    @Controller()
+    class ReportsController {
+      @Get('reports')
+      @RateLimit({ limit: 1 })
+      async reports(): Promise<string> {
+        return 'reports';
+      }
+    }
+    const defaults = { rateLimit: { by: byHeader('x-user') } };
+    const app = await create(moduleOf({ controllers: [ReportsController] }, { defaults }));
+    const url = await listen(app);
+    const as = async (user: string) =>
+      (await fetch(`${url}/reports`, { headers: { 'x-user': user } })).status;
+    expect([await as('ann'), await as('ann'), await as('bob')]).toEqual([200, 429, 200]);
+    await app.close();
+  });
+
   it('RL-11 as APP_GUARD before authentication it counts what that refuses, once per request', async () => {
     const seen: string[] = [];
     const { app, statusOf } = await start([
@@ -358,6 +376,63 @@ describe.each(platforms)('request-keyed limits on %s', (_platform, create) => {
       }
       await app.close();
     }
+  });
+
+  it('RL-11 a limit whose key the guards of the handler find is counted behind them, beside a global guard too', async () => {
+    @Controller()
+    class AccountController {
+      @Get('account')
+      @UseGuards(AuthenticationGuard)
+      @RateLimit('per-user', { limit: 1, window: '1m', by: byUser() })
+      @RateLimit('per-address', { limit: 6, window: '1m', by: byIp() })
+      async account(): Promise<string> {
+        return 'account';
+      }
+
+      @Get('own')
+      @UseGuards(AuthenticationGuard)
+      @RateLimit({
+        limit: 1,
+        window: '1m',
+        by: (context) => (requestOf(context).user as { id: string } | undefined)?.id,
+      })
+      async own(): Promise<string> {
+        return 'own';
+      }
+
+      @Get('open')
+      @RateLimit({ limit: 1, window: '1m', by: byUser() })
+      async open(): Promise<string> {
+        return 'open';
+      }
+    }
+    const app = await create(
+      moduleOf({
+        controllers: [AccountController],
+        providers: [
+          { provide: 'seen', useValue: [] },
+          { provide: APP_GUARD, useClass: RateLimitGuard },
+        ],
+      }),
+    );
+    const url = await listen(app);
+    const get = (path: string, headers: Record<string, string> = {}) => fetch(`${url}/${path}`, { headers });
+    const as = async (path: string, user: string) => (await get(path, { 'x-user': user })).status;
+
+    const first = await get('account', { 'x-user': 'ann' });
+    expect([first.status, first.headers.get('ratelimit')]).toEqual([
+      200,
+      expect.stringMatching(/"per-address";r=5;.*"per-user";r=0;/),
+    ]);
+    expect([await as('account', 'ann'), await as('account', 'bob')]).toEqual([429, 200]);
+    expect([await as('own', 'ann'), await as('own', 'ann'), await as('own', 'bob')]).toEqual([200, 429, 200]);
+    // What authentication refuses has been counted by address; nobody needs a user for that.
+    const refused = [];
+    for (let i = 0; i < 4; i++) refused.push((await get('account')).status);
+    expect(refused).toEqual([401, 401, 401, 429]);
+    // Where nobody authenticates, the address stands for the user.
+    expect([(await get('open')).status, (await get('open')).status]).toEqual([200, 429]);
+    await app.close();
   });
 
   it('RL-11 a guard of ours that a user writes stays where it was written', async () => {
