@@ -350,7 +350,7 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   private createKeyed(): KeyedCircuits {
     return new KeyedCircuits(
       this.settings.maxKeys,
-      (key) => this.createCircuit(key, this.manualState),
+      (key, isOverflow) => this.createCircuit(key, this.manualState, isOverflow),
       () => this.warnOfOverflow(),
       () => this.clock.now(),
     );
@@ -359,14 +359,16 @@ export class CircuitBreakerPolicy implements Policy, Guard<Admission>, CircuitOb
   private createCircuit(
     key: string | undefined,
     state: Exclude<CircuitState, 'half-open'> | undefined,
+    isOverflow = false,
   ): Circuit {
-    const circuit = new Circuit(this.settings, this.clock, this, key, state);
+    const circuit = new Circuit(this.settings, this.clock, this, key, state, isOverflow);
     this.share(circuit);
     return circuit;
   }
 
   /** Brings a circuit together with those of other instances, where the options say so, and apart where they do not. */
   private share(circuit: Circuit): void {
+    if (circuit.isOverflow) return;
     const { settings, environment } = this;
     if (circuit.guide?.stats().scope === settings.shared) return;
     circuit.guide?.stop();

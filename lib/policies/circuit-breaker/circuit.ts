@@ -103,6 +103,8 @@ export class Circuit {
     /** Which key it stands for, where there are several. */
     readonly key?: string,
     initialState: Exclude<CircuitState, 'half-open'> = settings.initialState,
+    /** Whether it stands for several keys, which are others on each instance. */
+    readonly isOverflow = false,
   ) {
     this.window = createWindow(settings);
     if (initialState !== 'closed') this.set(initialState, 'initial state');

@@ -28,7 +28,7 @@ export class KeyedCircuits {
 
   constructor(
     private maxKeys: number,
-    private readonly create: (key: string) => Circuit,
+    private readonly create: (key: string, isOverflow: boolean) => Circuit,
     private readonly onOverflow: () => void,
     private readonly now: () => number,
   ) {}
@@ -37,7 +37,7 @@ export class KeyedCircuits {
     const known = this.circuits.get(key);
     if (known !== undefined) return known;
     while (this.circuits.size >= this.maxKeys) if (!this.makeRoom()) return this.overflowCircuit();
-    const circuit = this.create(key);
+    const circuit = this.create(key, false);
     this.circuits.set(key, circuit);
     this.lookAgain();
     return circuit;
@@ -109,7 +109,7 @@ export class KeyedCircuits {
   private overflowCircuit(): Circuit {
     if (this.overflow === undefined) {
       this.onOverflow();
-      this.overflow = this.create(OVERFLOW);
+      this.overflow = this.create(OVERFLOW, true);
     }
     return this.overflow;
   }

@@ -110,7 +110,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     if (circuit.isGuidedHalfOpen) {
       const isFull = now < this.fullUntil || this.asking >= this.owner.settings().halfOpenMaxCalls;
       if (isFull) throw this.owner.refusal(circuit);
-      return new ProbeWait(call, this);
+      return new ProbeWait(call, this, call.deadline === undefined ? undefined : call.deadline - now);
     }
     if (!this.rampLets()) throw this.owner.refusal(circuit);
     return circuit.admit();
@@ -171,20 +171,21 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     void this.sync();
   }
 
-  /** Asks for one of the probes of all. Never rejects. */
-  async probe(): Promise<ProbeAnswer> {
+  /** Asks for one of the probes of all, for a call that has so long. Never rejects. */
+  async probe(remainingMs: number | undefined): Promise<ProbeAnswer> {
     const settings = this.owner.settings();
     const { version } = this;
     const probe = `${this.random().toString(36).slice(2)}:${++this.probes}`;
     this.asking++;
     try {
-      const view = await this.fleet.state.circuit.probe(this.key, {
+      const request = {
         version,
         probe,
         limit: settings.halfOpenMaxCalls,
         results: resultsOf(settings),
         ttlMs: settings.halfOpenMaxDurationMs(this.openings),
-      });
+      };
+      const view = await this.fleet.state.circuit.probe(this.key, request, remainingMs);
       this.hear(view, version);
       if (view.granted) return { probe, version };
     } catch {
@@ -435,6 +436,7 @@ class ProbeWait extends PermitWait<Admission> {
   constructor(
     call: Call,
     private readonly guide: SharedCircuit,
+    private readonly remainingMs: number | undefined,
   ) {
     super(call);
     if (call.cancellable) call.onAbortAdd(this);
@@ -450,7 +452,7 @@ class ProbeWait extends PermitWait<Admission> {
   onDue(): void {}
 
   private async ask(): Promise<void> {
-    const answer = await this.guide.probe();
+    const answer = await this.guide.probe(this.remainingMs);
     if (this.ended) {
       this.guide.giveBack(answer);
       return;

@@ -148,7 +148,11 @@ describe('A circuit breaker with keys', () => {
     expect(many.breaker.stats().keys?.open).toBe(150);
     many.breaker.disable();
     expect(many.breaker.stats().keys?.open).toBe(0);
-    expect(few.breaker.stats().keys).toEqual({ count: 1, open: 2, notClosed: { a: 'open', '(overflow)': 'open' } });
+    expect(few.breaker.stats().keys).toEqual({
+      count: 1,
+      open: 2,
+      notClosed: { a: 'open', '(overflow)': 'open' },
+    });
   });
 
   it('CB-24 a decision by hand holds for the overflow, and a reset forgets it', async () => {

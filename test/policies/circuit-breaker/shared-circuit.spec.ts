@@ -690,6 +690,34 @@ describe('a circuit that instances share', () => {
     expect(all[1].events.filter(({ type }) => type === 'state-changed')).toEqual([]);
   });
 
+  it('CB-24 the overflow of one instance opens neither that of another nor a key of its name', async () => {
+    const { clock, all } = await fleetOf(2, {
+      key: () => undefined,
+      maxKeys: 1,
+      shared: { scope: 'any' },
+    });
+    const running = deferred<string>();
+    const busy = all.map(({ breaker }) => breaker.execute(() => running.promise, { key: 'busy' }));
+    for (const { ok } of all) await ok('beyond');
+    for (const { breaker } of all) breaker.update({ openDuration: '20s' });
+    for (let i = 0; i < 3; i++) await all[0].fail('beyond');
+    await clock.advance(2_000);
+    expect(all.map(({ breaker }) => breaker.stats().keys?.open)).toEqual([1, 0]);
+    running.resolve('fine');
+    await Promise.all(busy);
+    await all[1].ok('(overflow)');
+    await clock.advance(2_000);
+    expect(all[1].breaker.stats().keys?.open).toBe(0);
+  });
+
+  it('CB-24 a key with the name of the overflow is shared as any other', async () => {
+    const { clock, all } = await fleetOf(2, { key: () => undefined, shared: { scope: 'any' } });
+    for (const { ok } of all) await ok('(overflow)');
+    for (let i = 0; i < 3; i++) await all[0].fail('(overflow)');
+    await clock.advance(2_000);
+    expect(all[1].breaker.stats().keys?.notClosed).toEqual({ '(overflow)': 'open' });
+  });
+
   it('SS-05 a call costs no question while all is well, and one that is shared no longer asks nothing', async () => {
     const { clock, all } = await fleetOf(2);
     const asked = all[0].asked;
