@@ -13,7 +13,7 @@ export interface IdempotencyOptions {
   readonly key?: (call: CallInfo) => string | undefined;
   /** How long an outcome is kept and replayed. Default 1 h. */
   readonly ttl?: Duration;
-  /** What must be equal for two calls of one key. Default: a hash of the arguments. */
+  /** What must be equal for two calls of one key; kept as a hash where it is long. Default: a hash of the arguments. */
   readonly fingerprint?: (call: CallInfo) => string;
   /** Errors that are kept and replayed like results. Default: none. */
   readonly storeErrors?: Matcher;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { runMethod, type Call, type CallInfo, type CallOptions, type Next } from '../../core/call.js';
 import type { Clock } from '../../core/clock.js';
 import { formatDuration } from '../../core/duration.js';
@@ -52,6 +53,9 @@ interface Lease {
   /** Of the time when it began: what it is renewed by, and how often, stays the same. */
   readonly leaseMs: number;
 }
+
+/** What a record keeps of a fingerprint as it is; of a longer one it keeps a hash. */
+const LONGEST_FINGERPRINT = 64;
 
 /** What became of a run, and for whom. */
 interface RunOutcome extends OnceOutcome {
@@ -133,7 +137,7 @@ export class IdempotencyPolicy implements Policy, Driver {
       const message = `Idempotency "${this.name}" needs a key, and the call has none.`;
       throw this.refused(new IdempotencyKeyMissingError(message, { policy: this.name }));
     }
-    const fingerprint = settings.fingerprint?.(call) ?? fingerprintOf(withStandIns(call.args));
+    const fingerprint = shortened(settings.fingerprint?.(call)) ?? fingerprintOf(withStandIns(call.args));
     const flight = this.flights.get(key);
     if (flight !== undefined) return this.join(flight, key, fingerprint, call, next);
     return this.take(key, fingerprint, call, next);
@@ -352,4 +356,9 @@ class Heart extends TimerEntry {
     void this.beat();
     this.start();
   }
+}
+
+function shortened(fingerprint: string | undefined): string | undefined {
+  if (fingerprint === undefined || fingerprint.length <= LONGEST_FINGERPRINT) return fingerprint;
+  return createHash('sha256').update(fingerprint).digest('base64url');
 }

@@ -710,6 +710,26 @@ describe('IdempotencyPolicy', () => {
     });
   });
 
+  it('ID-03 keeps a hash of a fingerprint that is longer than 64 characters', async () => {
+    const store = new MemoryOnceStore(new ManualClock(), 10);
+    const begin = jest.spyOn(store, 'begin');
+    const once = new IdempotencyPolicy(
+      'orders',
+      { key: () => 'k1', fingerprint: (call) => String(call.args[0]) },
+      { clock: new ManualClock(), once: store },
+    );
+    const long = 'x'.repeat(1_000_000);
+    await once.execute(() => 'first', { args: [long] });
+
+    expect(await once.execute(() => 'second', { args: [long] })).toBe('first');
+    await expect(once.execute(() => 'second', { args: [`${long}y`] })).rejects.toThrow(
+      IdempotencyMismatchError,
+    );
+    for (const length of [64, 65])
+      await once.execute(() => 'third', { args: ['y'.repeat(length)] }).catch(() => undefined);
+    expect(begin.mock.calls.map(([, fingerprint]) => fingerprint.length)).toEqual([43, 43, 43, 64, 43]);
+  });
+
   it('PL-07 refuses options that cannot be, also in an update, which then leaves the old in force', () => {
     const { once } = setUp({ ttl: '1m' });
     const before = once.describe();
