@@ -21,7 +21,13 @@ export type OnceBegin =
  * can no longer change anything (its fence is old).
  */
 export interface OnceStore {
-  begin(key: string, fingerprint: string, leaseMs: number): OnceBegin | Promise<OnceBegin>;
+  /** @param remainingMs - How long its caller can wait at all. */
+  begin(
+    key: string,
+    fingerprint: string,
+    leaseMs: number,
+    remainingMs?: number,
+  ): OnceBegin | Promise<OnceBegin>;
   /** Keeps the outcome for `ttlMs`; false where the lease was lost. */
   complete(key: string, fence: number, outcome: OnceOutcome, ttlMs: number): boolean | Promise<boolean>;
   /** Frees the key: there is nothing to keep. */

@@ -60,7 +60,8 @@ export interface SharedPermits {
 
 /** Remembers what has been done under a key, for all instances. Outcomes are text: the policy knows how to read them. */
 export interface SharedOnce {
-  begin(key: StateKey, fingerprint: string, leaseMs: number): Promise<SharedOnceBegin>;
+  /** @param remainingMs - How long its caller can wait at all. */
+  begin(key: StateKey, fingerprint: string, leaseMs: number, remainingMs?: number): Promise<SharedOnceBegin>;
   /** Keeps the outcome; false where the lease was lost. */
   complete(key: StateKey, fence: number, outcome: string, ttlMs: number): Promise<boolean>;
   fail(key: StateKey, fence: number): Promise<void>;
@@ -149,8 +150,16 @@ export interface CircuitProbeResult {
 export interface SharedCircuits {
   /** Says what this instance sees, and hears how things are for all. */
   sync(key: StateKey, report: CircuitReport): Promise<CircuitView>;
-  /** Asks for one of the fleet's half-open probes. */
-  probe(key: StateKey, request: CircuitProbeRequest): Promise<CircuitView & { readonly granted: boolean }>;
+  /**
+   * Asks for one of the fleet's half-open probes.
+   *
+   * @param remainingMs - How long its caller can wait at all.
+   */
+  probe(
+    key: StateKey,
+    request: CircuitProbeRequest,
+    remainingMs?: number,
+  ): Promise<CircuitView & { readonly granted: boolean }>;
   /** Ends a probe. Under an older version, or a second time, it changes nothing. */
   settle(key: StateKey, result: CircuitProbeResult): Promise<CircuitView>;
 }

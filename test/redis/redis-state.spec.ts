@@ -15,6 +15,7 @@ import { canOwnRedis, canRunRedis, startOwnRedis, startRedis, type RedisServer }
 const HOUR_MS = 3_600_000;
 const HOUR_US = 3_600_000_000;
 const FOREVER = Number.MAX_SAFE_INTEGER;
+const NOBODY: StateKey = { kind: 'test', policy: 'orders', subject: '' };
 
 /** A client, and what it takes to end it. */
 interface Connected {
@@ -558,5 +559,28 @@ describe('redisState', () => {
     await expect(shared.presence.beat(1_000)).rejects.toThrow(StoreLateError);
     expect(shared.degraded).toBe(true);
     shared.close().catch(() => undefined);
+  });
+
+  it.each<[string, (shared: SharedState, remainingMs?: number) => Promise<unknown>]>([
+    ['a beginning', ({ once }, left) => once.begin(NOBODY, '', 1_000, left)],
+    [
+      'a probe',
+      ({ circuit }, left) =>
+        circuit.probe(NOBODY, { version: 1, probe: 'p', limit: 1, results: 0, ttlMs: 1_000 }, left),
+    ],
+  ])('SS-06 %s may take a quarter of what its call has left', async (_what, ask) => {
+    const clock = new ManualClock();
+    let isHanging = false;
+    const evalsha = () => (isHanging ? new Promise(() => undefined) : Promise.resolve(['0', 'ok', '7.4.0']));
+    const shared = redisState({ evalsha, eval: async () => [] }, { app: 'shop', clock });
+    await shared.presence.beat(1_000);
+    isHanging = true;
+    const tookMs: number[] = [];
+    for (const left of [100, undefined]) {
+      const begunAt = clock.now();
+      void ask(shared, left).catch(() => tookMs.push(clock.now() - begunAt));
+      await clock.advance(60);
+    }
+    expect(tookMs).toEqual([25, 50]);
   });
 });

@@ -40,10 +40,10 @@ export class SharedOnceStore implements OnceStore {
     fleet.onLeave?.(() => this.tellNow());
   }
 
-  async begin(key: string, fingerprint: string, leaseMs: number): Promise<OnceBegin> {
+  async begin(key: string, fingerprint: string, leaseMs: number, remainingMs?: number): Promise<OnceBegin> {
     let begun;
     try {
-      begun = await this.fleet.state.once.begin(this.keyOf(key), fingerprint, leaseMs);
+      begun = await this.fleet.state.once.begin(this.keyOf(key), fingerprint, leaseMs, remainingMs);
     } catch (cause) {
       const message = `The shared store cannot say whether this call of idempotency "${this.policy}" has been made before.`;
       throw new IdempotencyUnavailableError(message, { policy: this.policy, cause });

@@ -190,7 +190,8 @@ export class RedisState implements SharedState {
 
   private createOnce(): SharedOnce {
     return {
-      begin: (key, fingerprint, leaseMs) => this.begin(key, [wellFormed(fingerprint), us(leaseMs)]),
+      begin: (key, fingerprint, leaseMs, remainingMs) =>
+        this.begin(key, [wellFormed(fingerprint), us(leaseMs)], remainingMs),
       complete: async (key, fence, outcome, ttlMs) =>
         (await this.call(COMPLETE, key, [fence, outcome, us(ttlMs)]))[1] === 'ok',
       fail: async (key, fence) => void (await this.call(FAIL, key, [fence])),
@@ -199,12 +200,19 @@ export class RedisState implements SharedState {
   }
 
   /** What is begun after all, when nobody waits for the answer any more, is let go of: nobody will run it. */
-  private async begin(key: StateKey, args: readonly ScriptArgument[]): Promise<SharedOnceBegin> {
+  private async begin(
+    key: StateKey,
+    args: readonly ScriptArgument[],
+    remainingMs: number | undefined,
+  ): Promise<SharedOnceBegin> {
     const name = this.nameOf(key);
     let answer: Promise<ScriptReply> | undefined;
     try {
       return readBegin(
-        await this.guard.run(undefined, (giveUpAt) => (answer = this.perform(BEGIN, [name], args, giveUpAt))),
+        await this.guard.run(
+          remainingMs,
+          (giveUpAt) => (answer = this.perform(BEGIN, [name], args, giveUpAt)),
+        ),
       );
     } catch (error) {
       const letGo = async (reply: ScriptReply) => {
@@ -228,8 +236,8 @@ export class RedisState implements SharedState {
         const rule = [scope, size, rate, report.minimumCalls, us(report.openMs)];
         return readView(await this.call(SYNC, key, [version, ...own, ...rule]));
       },
-      probe: async (key, { version, probe, limit, results, ttlMs }) => {
-        const reply = await this.call(PROBE, key, [version, probe, limit, results, us(ttlMs)]);
+      probe: async (key, { version, probe, limit, results, ttlMs }, remainingMs) => {
+        const reply = await this.call(PROBE, key, [version, probe, limit, results, us(ttlMs)], remainingMs);
         return { ...readView(reply), granted: reply[7] === '1' };
       },
       settle: async (key, result) => {
@@ -252,8 +260,15 @@ export class RedisState implements SharedState {
     };
   }
 
-  private call(script: Script, key: StateKey, args: readonly ScriptArgument[]): Promise<ScriptReply> {
-    return this.guard.run(undefined, (giveUpAt) => this.perform(script, [this.nameOf(key)], args, giveUpAt));
+  private call(
+    script: Script,
+    key: StateKey,
+    args: readonly ScriptArgument[],
+    remainingMs?: number,
+  ): Promise<ScriptReply> {
+    return this.guard.run(remainingMs, (giveUpAt) =>
+      this.perform(script, [this.nameOf(key)], args, giveUpAt),
+    );
   }
 
   /** `undefined` where a cluster keeps them on several nodes: it has refused, and is as well as ever. */
