@@ -224,7 +224,8 @@ export class IdempotencyPolicy implements Policy, Driver {
     const { store } = this;
     const { leaseMs } = this.settings;
     try {
-      begun = await store.begin(key, fingerprint, leaseMs);
+      const remainingMs = call.deadline === undefined ? undefined : call.deadline - this.clock.now();
+      begun = await store.begin(key, fingerprint, leaseMs, remainingMs);
     } catch (error) {
       land(ABANDONED);
       throw error;

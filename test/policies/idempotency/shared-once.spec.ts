@@ -299,6 +299,16 @@ describe('Idempotency that instances share', () => {
     });
   });
 
+  it('SS-06 the store hears how long the call has left', async () => {
+    const { first, clock } = setUp();
+    const begin = jest.spyOn(first.state.once, 'begin');
+    await clock.advance(1_000);
+    await first.once.execute(() => 'receipt', { ...under('k1'), deadline: 100 });
+    await first.once.execute(() => 'receipt', under('k2'));
+
+    expect(begin.mock.calls.map((args) => args[3])).toEqual([100, undefined]);
+  });
+
   it('keeps its records apart from those of other policies', async () => {
     const { first } = setUp();
     const begin = jest.spyOn(first.state.once, 'begin');
