@@ -32,6 +32,8 @@ export interface MethodPlan {
   readonly returns: 'promise' | 'observable';
   /** Whether requests come to it, so that a limit can be keyed by them. */
   readonly isHandler: boolean;
+  /** Whether callers may say more than arguments, such as the key of a call. */
+  readonly takesCallOptions: boolean;
   /** Whether the only argument of its calls is the context of a request. */
   readonly seesContext: boolean;
   /** What decorators have noticed already. */
@@ -70,6 +72,7 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
     order,
     returns: returns ?? 'promise',
     isHandler: isHandler(record.interceptor) || isWrappedHandler(type, record),
+    takesCallOptions: false,
     seesContext: false,
     mistakes: layers.flatMap(({ mistakes }) =>
       mistakes.map((mistake) => ({ ...mistake, where: `${mistake.where} on ${name}` })),
@@ -102,6 +105,7 @@ export function planFunction(
     order: propertyOf(policies, 'order') as PipelineSlot[] | undefined,
     returns: 'promise',
     isHandler: true,
+    takesCallOptions: !seesContext,
     seesContext,
     mistakes,
   };
@@ -182,7 +186,7 @@ export function checkPlan(plan: MethodPlan, registry: PolicyRegistry): OptionPro
     }
   }
   problems.push(...backoffProblems(plan, registry), ...timeoutProblems(plan, registry));
-  problems.push(...hedgeProblems(plan, registry), ...streamProblems(plan));
+  problems.push(...hedgeProblems(plan, registry), ...streamProblems(plan), ...keyProblems(plan, registry));
   return problems;
 }
 
@@ -410,6 +414,21 @@ function hedgeProblems(plan: MethodPlan, registry: PolicyRegistry): OptionProble
       'A hedge runs the method a second time beside the first: add @Idempotent, or say "idempotent: true" where that does no harm.';
     return [{ where: placeOf(request, plan), option: 'idempotent', message }];
   });
+}
+
+/** Who can give no key of a call must say where it stands: else every call would be refused. */
+function keyProblems(plan: MethodPlan, registry: PolicyRegistry): OptionProblem[] {
+  if (plan.takesCallOptions) return [];
+  const example = plan.seesContext
+    ? "({ args: [context] }) => context.switchToHttp().getRequest().headers['idempotency-key']"
+    : '({ args: [order] }) => order.id';
+  return optionsIn(plan, 'idempotency', registry).flatMap(
+    ([request, { key, onMissingKey }]): OptionProblem[] => {
+      if (key !== undefined || onMissingKey === 'pass') return [];
+      const message = `"key" is missing, so every call would be refused. Say what tells a repeated call from a new one, such as key: ${example}.`;
+      return [{ where: placeOf(request, plan), option: 'key', message }];
+    },
+  );
 }
 
 /** What takes an answer from elsewhere cannot take back the values that a subscriber has seen. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import {
   Controller,
   Get,
+  Post,
   Injectable,
   Module,
   Scope,
@@ -15,9 +16,11 @@ import {
   CircuitBreakerInterceptor,
   Fallback,
   HealthProbe,
+  Idempotent,
   InjectCircuitBreaker,
   RateLimit,
   ResilienceHealthModule,
+  ResilienceInterceptor,
   ResilienceModule,
   ResilienceService,
   Resilient,
@@ -56,6 +59,42 @@ describe('nothing that was asked for is dropped in silence', () => {
       '@RateLimit on Prices.price: "by" needs a request, and Prices.price is no handler',
     );
     expect(await problemsOf({ controllers: [PricesController] })).toBe('none');
+  });
+
+  it('PL-07 an idempotency that no call could ever bring a key', async () => {
+    @Injectable()
+    class Orders {
+      @Idempotent()
+      async place() {}
+      @Idempotent('by-name', { wait: '1s' })
+      async change() {}
+      @Idempotent('configured')
+      async cancel() {}
+      @Idempotent({ onMissingKey: 'pass' })
+      async look() {}
+    }
+    @Controller()
+    class OrdersController {
+      @Post('orders')
+      @UseInterceptors(ResilienceInterceptor.for({ idempotency: { wait: '1s' } }))
+      async place() {}
+    }
+    const options = { idempotencies: { configured: { key: () => 'k' } } };
+
+    const problems = await problemsOf({ providers: [Orders], controllers: [OrdersController] }, options);
+
+    expect(problems.split('\n').slice(1)).toEqual([
+      expect.stringContaining(
+        '@Idempotent on Orders.place: "key" is missing, so every call would be refused. Say what tells a repeated call from a new one, such as key: ({ args: [order] }) => order.id.',
+      ),
+      expect.stringContaining('@Idempotent on Orders.change: "key" is missing'),
+      expect.stringContaining('({ args: [context] }) => context.switchToHttp()'),
+    ]);
+    // Whoever executes by hand may give it with the call.
+    const module = await Test.createTestingModule({ imports: [ResilienceModule.forRoot()] }).compile();
+    const pipeline = module.get(ResilienceService).pipeline('orders', { idempotency: {} });
+    expect(await pipeline.execute(() => 'placed', { idempotencyKey: 'k' })).toBe('placed');
+    await module.close();
   });
 
   it('PL-07 unknown options of @Resilient, of a pipeline of the service, and what all decorators take', async () => {
