@@ -3,13 +3,27 @@ import type { ModulesContainer } from '@nestjs/core';
 import { refuseProblems } from '../core/option-table.js';
 import type { OptionProblem } from '../core/errors.js';
 import { injectedPolicies, type InjectedPolicy } from '../decorators/inject.decorators.js';
-import { recordsOf, registry } from '../decorators/method-record.js';
+import { recordsOf, registry, type MethodRecord } from '../decorators/method-record.js';
 import { policiesOfInterceptor } from '../decorators/resilience.interceptor.js';
 import { decoratedClassOf, scanProviders } from './class-scan.js';
 import { FeaturePolicies } from './feature-policies.js';
 import { placeGuardsLast } from './handler-guards.js';
+import { interceptedHandlers } from './intercepted-handlers.js';
 import { checkPlan, declarePlan, planInterceptor, planMethod, type MethodPlan } from './method-plan.js';
 import type { PolicyRegistry } from './policy-registry.js';
+import { SharedNames } from './shared-names.js';
+
+/** Whether the class has put a method without decorators in the place of this one, and never calls it. */
+function isBypassed(type: Type, record: MethodRecord, records: readonly MethodRecord[]): boolean {
+  const { key, owner } = record;
+  const method = (type.prototype as Record<string | symbol, unknown>)[key];
+  if (owner === type.prototype || typeof method !== 'function') return false;
+  // One further up is below the nearest.
+  if (records.find((one) => one.key === key) !== record) return false;
+  if (records.some(({ interceptor }) => interceptor === method)) return false;
+  const source = Function.prototype.toString.call(method);
+  return !source.includes(`super.${String(key)}`) && !source.includes('super[');
+}
 
 /** Reads all that an application says about its policies, before the first call, and finds what cannot be. */
 export class ApplicationCheck {
@@ -17,12 +31,15 @@ export class ApplicationCheck {
   readonly warnings: string[] = [];
   private readonly features = new WeakSet<FeaturePolicies>();
   private readonly checked = new Set<unknown>();
+  private readonly sharedNames: SharedNames;
   private askedFor: Set<symbol> | undefined;
 
   constructor(
     private readonly modules: ModulesContainer,
     private readonly policies: PolicyRegistry,
-  ) {}
+  ) {
+    this.sharedNames = new SharedNames(policies);
+  }
 
   /** Takes over what feature modules, decorators and interceptors say. Answers with everything that is wrong. */
   problems(): OptionProblem[] {
@@ -42,6 +59,7 @@ export class ApplicationCheck {
       plans.push(plan);
       problems.push(...declarePlan(plan, undefined, this.policies));
     }
+    problems.push(...this.interceptorNameProblems());
     problems.push(...this.policies.configuredProblems());
     for (const asked of this.askedPolicies()) {
       if (this.checked.has(asked.token)) continue;
@@ -67,10 +85,26 @@ export class ApplicationCheck {
       : this.policies.configure(feature.policies, 'ResilienceModule.forFeature');
   }
 
-  /** One method, or function, alone. @throws {@link InvalidOptionsError} */
-  refuse(plan: MethodPlan, type: Type | undefined): void {
+  /** One method, or function, alone; `owner` is what it is. @throws {@link InvalidOptionsError} */
+  refuse(plan: MethodPlan, type: Type | undefined, owner: readonly unknown[]): void {
     const problems = declarePlan(plan, type, this.policies);
     refuseProblems(problems.length > 0 ? problems : checkPlan(plan, this.policies));
+    refuseProblems(this.sharedNames.problems(plan, owner));
+  }
+
+  /** What the policies of interceptors will be called, once requests come. */
+  private interceptorNameProblems(): OptionProblem[] {
+    if (this.checked.has(this.sharedNames)) return [];
+    this.checked.add(this.sharedNames);
+    const names = this.sharedNames.copy();
+    const problems: OptionProblem[] = [];
+    for (const { type, handler, interceptor } of interceptedHandlers(this.modules)) {
+      const policies = policiesOfInterceptor(interceptor);
+      if (policies === undefined) continue;
+      const plan = planInterceptor(`${type.name}.${handler.name}`, policies);
+      problems.push(...names.problems(plan, [policies, type, handler]));
+    }
+    return problems;
   }
 
   /** The classes with decorated methods that the application has. */
@@ -109,15 +143,22 @@ export class ApplicationCheck {
     if (this.checked.has(type)) return [];
     this.checked.add(type);
     placeGuardsLast(type);
-    return recordsOf(type.prototype as object).flatMap((record) => {
+    const records = recordsOf(type.prototype as object);
+    return records.flatMap((record) => {
       const plan = planMethod(type, record);
       plans.push(plan);
+      if (isBypassed(type, record, records)) {
+        const key = String(record.key);
+        this.warnings.push(
+          `${type.name}.${key} overrides a method of ${record.owner.constructor.name} and does not call super.${key}(), so that the decorators there protect nothing. Decorate it as well.`,
+        );
+      }
       if (record.foreignWrapper) {
         this.warnings.push(
           `${plan.name}: another decorator replaced the method between two of ours, which makes two pipelines. Put ours next to each other.`,
         );
       }
-      return declarePlan(plan, type, this.policies);
+      return [...declarePlan(plan, type, this.policies), ...this.sharedNames.problems(plan, [type, record])];
     });
   }
 }

@@ -492,6 +492,56 @@ describe('the module', () => {
     );
   });
 
+  /** An application, and what it warned of at its start. */
+  async function startWith(...providers: Type[]) {
+    const warnings: unknown[] = [];
+    const logger = { log: jest.fn(), error: jest.fn(), warn: (message: unknown) => warnings.push(message) };
+    const testing = await Test.createTestingModule({ imports: [ResilienceModule.forRoot()], providers })
+      .setLogger(logger)
+      .compile();
+    return { app: await testing.init(), warnings };
+  }
+
+  it('PL-01 reports an override that takes the place of a protected method, and none that calls it', async () => {
+    class Base {
+      @Timeout('20ms')
+      async load(): Promise<string> {
+        return 'base';
+      }
+
+      @Timeout('20ms')
+      async save(): Promise<string> {
+        return 'base';
+      }
+    }
+    @Injectable()
+    class Silent extends Base {
+      override async load(): Promise<string> {
+        return 'child';
+      }
+
+      @Retry()
+      override async save(): Promise<string> {
+        return 'child';
+      }
+    }
+    @Injectable()
+    class Calling extends Base {
+      override async load(): Promise<string> {
+        return `child of ${await super.load()}`;
+      }
+    }
+    @Injectable()
+    class Inheriting extends Base {}
+    const { app, warnings } = await startWith(Silent, Calling, Inheriting);
+
+    expect(warnings).toEqual([
+      'Silent.load overrides a method of Base and does not call super.load(), so that the decorators there protect nothing. Decorate it as well.',
+    ]);
+    expect(await app.get(Calling).load()).toBe('child of base');
+    await app.close();
+  });
+
   it('reports a foreign wrapper between two of our decorators, however many stand above it', async () => {
     const Foreign = (): MethodDecorator => (_target, _key, descriptor) => {
       const inner = descriptor.value as unknown as (...args: unknown[]) => unknown;
@@ -510,15 +560,7 @@ describe('the module', () => {
         return 'ran';
       }
     }
-    const warnings: unknown[] = [];
-    const logger = { log: jest.fn(), error: jest.fn(), warn: (message: unknown) => warnings.push(message) };
-    const testing = await Test.createTestingModule({
-      imports: [ResilienceModule.forRoot()],
-      providers: [Wrapped],
-    })
-      .setLogger(logger)
-      .compile();
-    const app = await testing.init();
+    const { app, warnings } = await startWith(Wrapped);
     expect(warnings).toEqual([
       'Wrapped.run: another decorator replaced the method between two of ours, which makes two pipelines. Put ours next to each other.',
     ]);
