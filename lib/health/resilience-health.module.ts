@@ -1,6 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
 import { checkOptions, refuseProblems, resolveOptions } from '../core/option-table.js';
+import { unregistered } from '../core/unregistered.js';
 import { createHealthController } from './health.controller.js';
 import { HealthMonitor, healthMonitorProvider } from './health-monitor.js';
 import {
@@ -39,7 +40,7 @@ const INDICATORS = [
  *
  * @publicApi
  */
-@Module({})
+@Module({ providers: [unregistered(HEALTH_OPTIONS, 'ResilienceHealthModule')] })
 export class ResilienceHealthModule {
   /**
    * With the endpoints.

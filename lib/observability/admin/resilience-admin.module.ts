@@ -1,4 +1,5 @@
 import { Module, type DynamicModule } from '@nestjs/common';
+import { unregistered } from '../../core/unregistered.js';
 import { RUNTIME_TOKEN } from '../../decorators/runtime.js';
 import { EventLog } from '../../module/events/event-log.js';
 import type { ResilienceRuntime } from '../../module/resilience.runtime.js';
@@ -19,7 +20,7 @@ import { PolicyControl } from './policy-control.js';
  *
  * @publicApi
  */
-@Module({})
+@Module({ providers: [unregistered(EventStreams, 'ResilienceAdminModule')] })
 export class ResilienceAdminModule {
   /** @throws {@link InvalidOptionsError} where it has neither a guard nor `public: true`, or an option cannot be. */
   static register(options: ResilienceAdminOptions = {}): DynamicModule {

@@ -1,6 +1,10 @@
 import { Module, type DynamicModule } from '@nestjs/common';
+import { unregistered } from '../../core/unregistered.js';
+import { sharedSymbol } from '../../core/identity.js';
 import { createDashboardController } from './dashboard.controller.js';
 import { dashboardSettings, type ResilienceDashboardOptions } from './dashboard.options.js';
+
+const DASHBOARD_OPTIONS = sharedSymbol('dashboard-options');
 
 /**
  * A page that shows the policies of an application live, with a button for what an operator can do about them. It gets its
@@ -19,14 +23,16 @@ import { dashboardSettings, type ResilienceDashboardOptions } from './dashboard.
  *
  * @publicApi
  */
-@Module({})
+@Module({ providers: [unregistered(DASHBOARD_OPTIONS, 'ResilienceDashboardModule')] })
 export class ResilienceDashboardModule {
   /** @throws `InvalidOptionsError` where it has neither a guard nor `public: true`, or an option cannot be. */
   static register(options: ResilienceDashboardOptions = {}): DynamicModule {
+    const settings = dashboardSettings(options);
     return {
       module: ResilienceDashboardModule,
       imports: [...(options.imports ?? [])],
-      controllers: [createDashboardController(dashboardSettings(options))],
+      controllers: [createDashboardController(settings)],
+      providers: [{ provide: DASHBOARD_OPTIONS, useValue: settings }],
     };
   }
 }

@@ -1,6 +1,7 @@
 import { Inject, Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
 import { sharedSymbol } from '../../core/identity.js';
 import { checkOptions, defineOptions, refuseProblems } from '../../core/option-table.js';
+import { unregistered } from '../../core/unregistered.js';
 import { ResilienceService } from '../../module/resilience.service.js';
 import { registerResilienceTelemetry, type TelemetryOptions } from './register-telemetry.js';
 
@@ -40,7 +41,7 @@ export const telemetryTable = defineOptions<TelemetryOptions>(
  *
  * @publicApi
  */
-@Module({})
+@Module({ providers: [unregistered(TELEMETRY_OPTIONS, 'ResilienceTelemetryModule')] })
 export class ResilienceTelemetryModule implements OnApplicationShutdown {
   private readonly unregister: () => void;
 

@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import { Registry, collectDefaultMetrics, type RegistryContentType } from 'prom-client';
 import { checkOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
+import { unregistered } from '../../core/unregistered.js';
 import { ResilienceService } from '../../module/resilience.service.js';
 import { createMetricsController } from './metrics.controller.js';
 import { METRICS_REGISTRY } from './metrics-registry.js';
@@ -30,7 +31,7 @@ const ANY_DEFAULT_METRIC = 'process_cpu_seconds_total';
  *
  * @publicApi
  */
-@Module({})
+@Module({ providers: [unregistered(METRICS_REGISTRY, 'ResiliencePrometheusModule')] })
 export class ResiliencePrometheusModule implements OnApplicationBootstrap, OnApplicationShutdown {
   private unregister: (() => void) | undefined;
 
