@@ -3,7 +3,7 @@ import { ModulesContainer } from '@nestjs/core';
 import type { Policy } from '../core/policy.js';
 import { policiesOfInterceptor } from '../decorators/resilience.interceptor.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
-import { isHandler } from '../module/method-plan.js';
+import { interceptedHandlers } from '../module/intercepted-handlers.js';
 import { NAMED_KINDS } from '../module/policy-kinds.js';
 import type { Protection } from '../module/protection.js';
 import type { ResilienceRuntime } from '../module/resilience.runtime.js';
@@ -12,8 +12,6 @@ import type { Application, Layer, ProtectedCode } from './application.js';
 import { CallGraph } from './call-graph.js';
 import { injectablesOf } from './injectables.js';
 import { operatorRoutesOf } from './operator-routes.js';
-
-type Handler = object & { readonly name: string };
 
 /** What the checks know of an application, read from its runtime and from Nest's records. */
 export function describeApplication(app: INestApplicationContext): Application {
@@ -88,62 +86,6 @@ function layerOf(by: Layer['by'], { pipeline, requestLimits }: Protection): Laye
 
 function stepsOf({ steps }: Pipeline): Layer['steps'] {
   return steps.map(({ slot, policy }) => ({ slot, policy }));
-}
-
-interface InterceptedHandler {
-  readonly type: Type;
-  readonly key: string;
-  readonly handler: Handler;
-  readonly interceptor: unknown;
-}
-
-/** Each handler with each interceptor in front of it, outermost first: global ones, those of its class, its own. */
-function* interceptedHandlers(modules: ModulesContainer): Generator<InterceptedHandler> {
-  const everywhere = globalInterceptors(modules);
-  for (const type of handlingClasses(modules)) {
-    for (const [key, handler] of handlersOf(type)) {
-      const interceptors = [...everywhere, ...interceptorsOn(type), ...interceptorsOn(handler)];
-      for (const interceptor of interceptors) yield { type, key, handler, interceptor };
-    }
-  }
-}
-
-function globalInterceptors(modules: ModulesContainer): unknown[] {
-  const providers = [...modules.values()].flatMap((module) => [...module.providers.values()]);
-  return providers.filter(({ subtype }) => subtype === 'interceptor').map(({ metatype }) => metatype);
-}
-
-function handlingClasses(modules: ModulesContainer): Set<Type> {
-  const wrappers = [...modules.values()].flatMap(({ controllers, providers }) => [
-    ...controllers.values(),
-    ...providers.values(),
-  ]);
-  return new Set(
-    wrappers.flatMap(({ metatype, inject }) =>
-      typeof metatype === 'function' && !Array.isArray(inject) ? [metatype as Type] : [],
-    ),
-  );
-}
-
-/** The methods of a class that requests come to, its own and inherited. */
-function handlersOf(type: Type): Map<string, Handler> {
-  const handlers = new Map<string, Handler>();
-  for (
-    let link = type.prototype as object | null;
-    typeof link === 'object' && link !== null && link !== Object.prototype;
-    link = Object.getPrototypeOf(link) as object | null
-  ) {
-    for (const [key, { value }] of Object.entries(Object.getOwnPropertyDescriptors(link))) {
-      if (typeof value === 'function' && key !== 'constructor' && !handlers.has(key) && isHandler(value))
-        handlers.set(key, value as Handler);
-    }
-  }
-  return handlers;
-}
-
-/** By Nest's own names: `@UseInterceptors()`. */
-function interceptorsOn(target: object): unknown[] {
-  return (Reflect.getMetadata('__interceptors__', target) as unknown[] | undefined) ?? [];
 }
 
 /** By Nest's own names: `@Controller()` and `@Post()`. */

@@ -191,7 +191,7 @@ export class ResilienceRuntime implements Runtime {
     const { type } = binding;
     const plan = planMethod(type, record);
     // Classes that came after the start (lazy modules, moduleRef.create) are looked at here.
-    this.check.refuse(plan, type);
+    this.check.refuse(plan, type, [type, record]);
     const protection = this.protect(plan);
     const run = createMethodRun(record, plan, protection.pipeline, this.clock, this.context);
     const compiled: CompiledMethod = { ...protection, plan, run };
@@ -302,7 +302,10 @@ export class ResilienceRuntime implements Runtime {
       return known.pipeline;
     }
     this.policies.checkRoom(this.functions.size, where);
-    const { pipeline, requestLimits } = this.protectFunction(planFunction(name, policies, where));
+    const { pipeline, requestLimits } = this.protectFunction(planFunction(name, policies, where), [
+      'function',
+      name,
+    ]);
     if (requestLimits.length > 0) {
       const message = '"by" needs a request, and a plain function has none; use "key".';
       throw new InvalidOptionsError([{ where, option: 'by', message }]);
@@ -320,14 +323,14 @@ export class ResilienceRuntime implements Runtime {
     let protection = byHandler.get(handler);
     if (protection === undefined) {
       const name = `${type.name}.${handler.name}`;
-      protection = this.protectFunction(planInterceptor(name, spec));
+      protection = this.protectFunction(planInterceptor(name, spec), [spec, type, handler]);
       byHandler.set(handler, protection);
     }
     return protection;
   }
 
-  private protectFunction(plan: MethodPlan): Protection {
-    this.check.refuse(plan, undefined);
+  private protectFunction(plan: MethodPlan, owner: readonly unknown[]): Protection {
+    this.check.refuse(plan, undefined, owner);
     return this.protect(plan);
   }
 
