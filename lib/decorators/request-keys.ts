@@ -20,6 +20,18 @@ export function keyBeforeGuards(by: RequestKey): RequestKey {
   return keysBeforeGuards.get(by) ?? by;
 }
 
+const httpKeys = sharedState('http-keys', () => new WeakMap<object, string>());
+
+/** How a user writes a key of this file, `byIp()`: one that there is for HTTP requests only. */
+export function httpKeyOf(by: unknown): string | undefined {
+  return typeof by === 'function' ? httpKeys.get(by) : undefined;
+}
+
+function httpKey(written: string, by: RequestKey): RequestKey {
+  httpKeys.set(by, written);
+  return by;
+}
+
 /** The HTTP request of a context, of GraphQL over HTTP too. */
 function requestOfContext(context: ExecutionContext): RequestLike | undefined {
   if (context.getType<string>() === 'graphql') {
@@ -41,17 +53,17 @@ export function byIp(
   options: { trustedProxies?: number } = {},
 ): (context: ExecutionContext) => string | undefined {
   const { trustedProxies = 0 } = options;
-  return (context) => {
+  return httpKey('byIp()', (context) => {
     const request = requestOfContext(context);
     const address = trustedProxies > 0 ? forwardedFor(request, trustedProxies) : undefined;
     return network(address ?? request?.socket?.remoteAddress ?? request?.ip);
-  };
+  });
 }
 
 /** A header's value. Without it a request is not limited: pair it with a limit by address. @publicApi */
 export function byHeader(name: string): (context: ExecutionContext) => string | undefined {
   const header = name.toLowerCase();
-  return (context) => first(requestOfContext(context)?.headers?.[header]);
+  return httpKey('byHeader()', (context) => first(requestOfContext(context)?.headers?.[header]));
 }
 
 /**
@@ -71,14 +83,15 @@ export function byUser(
       field === undefined ? (propertyOf(user, 'id') ?? propertyOf(user, 'sub')) : propertyOf(user, field);
     return typeof id === 'string' || typeof id === 'number' ? `user:${id}` : undefined;
   };
-  const by: RequestKey = (context) => userOf(context) ?? address(context);
+  const by = httpKey('byUser()', (context) => userOf(context) ?? address(context));
   keysBeforeGuards.set(by, userOf);
   return by;
 }
 
 /** The tenant that a header names, by default `X-Tenant-Id`. @publicApi */
 export function byTenant(header = 'x-tenant-id'): (context: ExecutionContext) => string | undefined {
-  return byHeader(header);
+  const by = byHeader(header);
+  return httpKey('byTenant()', (context) => by(context));
 }
 
 function forwardedFor(request: RequestLike | undefined, trustedProxies: number): string | undefined {

@@ -5,6 +5,7 @@ import { describeValue } from '../core/option-form.js';
 import { propertyOf } from '../core/property.js';
 import { suggest } from '../core/suggest.js';
 import { classRequestsOf, type MethodRecord, type PolicyRequest } from '../decorators/method-record.js';
+import { httpKeyOf } from '../decorators/request-keys.js';
 import { requestsOf, type ResilientOptions } from '../decorators/resilient.options.js';
 import { orderProblems, type PipelinePolicy, type PipelineSlot } from '../pipeline/index.js';
 import { hashesArguments } from '../policies/fallback/fallback.options.js';
@@ -32,6 +33,8 @@ export interface MethodPlan {
   readonly returns: 'promise' | 'observable';
   /** Whether requests come to it, so that a limit can be keyed by them. */
   readonly isHandler: boolean;
+  /** Whether what comes are messages, which have no HTTP request. */
+  readonly handlesMessages: boolean;
   /** Whether callers may say more than arguments, such as the key of a call. */
   readonly takesCallOptions: boolean;
   /** Whether the only argument of its calls is the context of a request. */
@@ -40,14 +43,10 @@ export interface MethodPlan {
   readonly mistakes: readonly OptionProblem[];
 }
 
-/** By what Nest knows a handler: HTTP, GraphQL (resolvers of types and of fields), WebSockets, microservices. */
-const HANDLER_METADATA = [
-  'path',
-  'graphql:resolver_type',
-  'graphql:resolve_property',
-  'message',
-  'microservices:pattern',
-] as const;
+/** By what Nest knows a handler of HTTP requests: controllers, GraphQL resolvers of types and of fields. */
+const REQUEST_METADATA = ['path', 'graphql:resolver_type', 'graphql:resolve_property'] as const;
+/** And one of messages: WebSockets, microservices. */
+const MESSAGE_METADATA = ['message', 'microservices:pattern'] as const;
 
 /** The plan of a method for the instances of `type`, which may have inherited it. */
 export function planMethod(type: Type, record: MethodRecord): MethodPlan {
@@ -66,12 +65,14 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
     returns ??= layer.returns;
   }
   const name = methodName(type, record);
+  const handler = handlerOf(type, record);
   return {
     name,
     requests: [...byKind.values()].flat().filter(isEnabled),
     order,
     returns: returns ?? 'promise',
-    isHandler: isHandler(record.interceptor) || isWrappedHandler(type, record),
+    isHandler: handler !== undefined,
+    handlesMessages: handler !== undefined && !hasAny(REQUEST_METADATA, handler),
     takesCallOptions: false,
     seesContext: false,
     mistakes: layers.flatMap(({ mistakes }) =>
@@ -80,15 +81,20 @@ export function planMethod(type: Type, record: MethodRecord): MethodPlan {
   };
 }
 
-/** A handler that another decorator has put in the method's place, with our guard in front of it. */
-function isWrappedHandler(type: Type, record: MethodRecord): boolean {
-  const current = (type.prototype as Record<string | symbol, unknown>)[record.key];
-  return typeof current === 'function' && isHandler(current) && hasOurGuard(current);
+/** The function that Nest calls with requests: the method, or what another decorator has put in its place, behind our guard. */
+function handlerOf(type: Type, { interceptor, key }: MethodRecord): object | undefined {
+  if (isHandler(interceptor)) return interceptor;
+  const current = (type.prototype as Record<string | symbol, unknown>)[key];
+  return typeof current === 'function' && isHandler(current) && hasOurGuard(current) ? current : undefined;
 }
 
 /** Whether requests come to a method. */
 export function isHandler(method: object): boolean {
-  return HANDLER_METADATA.some((key) => Reflect.hasMetadata(key, method));
+  return hasAny(REQUEST_METADATA, method) || hasAny(MESSAGE_METADATA, method);
+}
+
+function hasAny(keys: readonly string[], method: object): boolean {
+  return keys.some((key) => Reflect.hasMetadata(key, method));
 }
 
 /** The plan of a function that belongs to no class: a handler behind an interceptor, a pipeline of the service. */
@@ -105,6 +111,7 @@ export function planFunction(
     order: propertyOf(policies, 'order') as PipelineSlot[] | undefined,
     returns: 'promise',
     isHandler: true,
+    handlesMessages: false,
     takesCallOptions: !seesContext,
     seesContext,
     mistakes,
@@ -168,13 +175,6 @@ export function checkPlan(plan: MethodPlan, registry: PolicyRegistry): OptionPro
     if (instance !== undefined) continue;
     if (name !== undefined && request.options === undefined)
       problems.push(...registry.nameProblems(kind, name, where));
-    if (kind === 'rateLimit' && !plan.isHandler) {
-      const { by } = registry.optionsOf('rateLimit', name, name === undefined ? request.options : undefined);
-      if (by !== undefined) {
-        const message = `"by" needs a request, and ${plan.name} is no handler: nothing would ever limit it. Use "key", which sees the call.`;
-        problems.push({ where, option: 'by', message });
-      }
-    }
     if (kind !== 'retry') continue;
     const { budget } = registry.optionsOf('retry', name, name === undefined ? request.options : undefined);
     if (typeof budget === 'string') {
@@ -186,7 +186,12 @@ export function checkPlan(plan: MethodPlan, registry: PolicyRegistry): OptionPro
     }
   }
   problems.push(...backoffProblems(plan, registry), ...timeoutProblems(plan, registry));
-  problems.push(...hedgeProblems(plan, registry), ...streamProblems(plan), ...keyProblems(plan, registry));
+  problems.push(
+    ...requestKeyProblems(plan, registry),
+    ...hedgeProblems(plan, registry),
+    ...streamProblems(plan),
+    ...keyProblems(plan, registry),
+  );
   return problems;
 }
 
@@ -414,6 +419,23 @@ function hedgeProblems(plan: MethodPlan, registry: PolicyRegistry): OptionProble
       'A hedge runs the method a second time beside the first: add @Idempotent, or say "idempotent: true" where that does no harm.';
     return [{ where: placeOf(request, plan), option: 'idempotent', message }];
   });
+}
+
+/** A limit by request, where none ever comes. */
+function requestKeyProblems(plan: MethodPlan, registry: PolicyRegistry): OptionProblem[] {
+  return optionsIn(plan, 'rateLimit', registry).flatMap(([request, { by }]): OptionProblem[] => {
+    const found = requestKeyProblem(plan, by);
+    return found === undefined ? [] : [{ where: placeOf(request, plan), option: 'by', message: found }];
+  });
+}
+
+function requestKeyProblem(plan: MethodPlan, by: unknown): string | undefined {
+  if (by === undefined) return undefined;
+  if (!plan.isHandler)
+    return `"by" needs a request, and ${plan.name} is no handler: nothing would ever limit it. Use "key", which sees the call.`;
+  const written = plan.handlesMessages ? httpKeyOf(by) : undefined;
+  if (written === undefined) return undefined;
+  return `${written} looks at HTTP requests, and ${plan.name} gets messages: nothing would ever limit it. Give a function of the context, such as (context) => context.switchToRpc().getData().tenant.`;
 }
 
 /** Who can give no key of a call must say where it stands: else every call would be refused. */

@@ -10,6 +10,8 @@ import {
   UseInterceptors,
   type ModuleMetadata,
 } from '@nestjs/common';
+import { EventPattern, MessagePattern } from '@nestjs/microservices';
+import { SubscribeMessage, WebSocketGateway } from '@nestjs/websockets';
 import { Test } from '@nestjs/testing';
 import {
   CircuitBreaker,
@@ -25,7 +27,10 @@ import {
   ResilienceService,
   Resilient,
   Retry,
+  byHeader,
   byIp,
+  byTenant,
+  byUser,
   type CircuitBreakerPolicy,
 } from '../../lib/index.js';
 
@@ -59,6 +64,45 @@ describe('nothing that was asked for is dropped in silence', () => {
       '@RateLimit on Prices.price: "by" needs a request, and Prices.price is no handler',
     );
     expect(await problemsOf({ controllers: [PricesController] })).toBe('none');
+  });
+
+  it('PL-07 a limit by HTTP request on a handler of messages', async () => {
+    @Controller()
+    class StockController {
+      @MessagePattern('stock')
+      @RateLimit({ limit: 1, by: byIp() })
+      async stock() {}
+      @EventPattern('sold')
+      @RateLimit('sold')
+      async sold(_sku: string) {}
+      @MessagePattern('own')
+      @RateLimit({ limit: 1, by: (context) => context.switchToRpc().getData<string>() })
+      async own() {}
+      @Get('both')
+      @MessagePattern('both')
+      @RateLimit({ limit: 1, by: byTenant() })
+      async both() {}
+    }
+    @WebSocketGateway()
+    class ChatGateway {
+      @SubscribeMessage('say')
+      @RateLimit({ limit: 1, by: byUser() })
+      async say() {}
+    }
+    const rateLimiters = { sold: { limit: 1, by: byHeader('x-tenant-id') } };
+
+    const problems = await problemsOf(
+      { controllers: [StockController], providers: [ChatGateway] },
+      { rateLimiters },
+    );
+
+    expect(problems.split('\n').slice(1)).toEqual([
+      expect.stringContaining('@RateLimit on ChatGateway.say: byUser() looks at HTTP requests'),
+      expect.stringContaining(
+        '@RateLimit on StockController.stock: byIp() looks at HTTP requests, and StockController.stock gets messages: nothing would ever limit it.',
+      ),
+      expect.stringContaining('@RateLimit on StockController.sold: byHeader() looks'),
+    ]);
   });
 
   it('PL-07 an idempotency that no call could ever bring a key', async () => {
