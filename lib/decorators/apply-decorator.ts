@@ -1,6 +1,7 @@
 import { UseGuards, UseInterceptors, type Type } from '@nestjs/common';
 import type { OptionProblem } from '../core/errors.js';
 import { propertyOf } from '../core/property.js';
+import { refuseStandardDecorator } from '../core/standard-decorator.js';
 import type { PipelineSlot } from '../pipeline/order.js';
 import type { ResilienceDecorator } from './decorator-types.js';
 import { attachToHandler, markMethod } from './method-interceptor.js';
@@ -30,6 +31,7 @@ export interface Statement {
 /** The decorator that records a statement about a method or a class. Options are validated at start, all together. */
 export function decoratorOf(statement: Statement): ResilienceDecorator {
   const decorate = (target: object, key?: string | symbol, descriptor?: PropertyDescriptor) => {
+    refuseStandardDecorator(statement.decorator, key);
     if (key === undefined) {
       decorateClass(statement, target as Type);
       return undefined;

@@ -1,6 +1,7 @@
 import { Inject } from '@nestjs/common';
 import type { PolicyKind } from '../core/policy.js';
 import { sharedState, sharedSymbol } from '../core/identity.js';
+import { refuseStandardDecorator } from '../core/standard-decorator.js';
 
 /** A policy that somebody wants injected. */
 export interface InjectedPolicy {
@@ -23,12 +24,20 @@ export function policyToken(kind: PolicyKind, name: string): symbol {
   return sharedSymbol(`${kind} "${name}"`);
 }
 
+/** `@InjectCircuitBreaker`. Of a rate limit it is that of the rate limiter. */
+function writtenOf(kind: PolicyKind): string {
+  return kind === 'rateLimit'
+    ? '@InjectRateLimiter'
+    : `@Inject${kind.charAt(0).toUpperCase()}${kind.slice(1)}`;
+}
+
 function injectPolicy(kind: PolicyKind, name: string): ParameterDecorator & PropertyDecorator {
   const token = policyToken(kind, name);
   const policy = injected.get(token) ?? { kind, name, token, targets: new Set() };
   injected.set(token, policy);
   const inject = Inject(token);
   return (target: object, key: string | symbol | undefined, index?: number) => {
+    refuseStandardDecorator(writtenOf(kind), key);
     policy.targets.add(target);
     inject(target, key as string, index as number);
   };

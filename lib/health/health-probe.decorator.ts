@@ -1,4 +1,5 @@
 import { sharedState } from '../core/identity.js';
+import { refuseStandardDecorator } from '../core/standard-decorator.js';
 import type { ProbeOptions } from './probe.options.js';
 
 /** A method that checks something. */
@@ -21,6 +22,7 @@ const declared = sharedState('health-probes', () => new WeakMap<object, Declared
  */
 export function HealthProbe(options: ProbeOptions): MethodDecorator {
   return (target, key, descriptor) => {
+    refuseStandardDecorator('@HealthProbe', key);
     if (typeof target === 'function' || typeof descriptor?.value !== 'function') {
       throw new TypeError(`@HealthProbe on ${probeName(target, key)}: it belongs on an instance method.`);
     }

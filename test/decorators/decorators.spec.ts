@@ -24,6 +24,8 @@ import {
   CallSignal,
   CircuitBreaker,
   Fallback,
+  HealthProbe,
+  InjectRateLimiter,
   RateLimit,
   ResilienceInterceptor,
   ResilienceModule,
@@ -142,6 +144,26 @@ describe('what cannot be protected', () => {
       '@CallSignal belongs on a parameter of an instance method.',
     ],
   ];
+
+  it('PL-07 decorators that the compiler takes for standard ones, saying what to set', () => {
+    // What TypeScript emits without `experimentalDecorators`.
+    const called = (decorator: unknown, kind: string, name: string) => () =>
+      (decorator as (value: unknown, context: object) => void)(
+        kind === 'field' ? undefined : () => undefined,
+        { kind, name },
+      );
+    const method = called(Timeout('1s'), 'method', 'charge');
+    const wholeClass = called(Timeout('1s'), 'class', 'Payments');
+    const probe = called(HealthProbe({ kind: 'deep' }), 'method', 'ping');
+    const field = called(InjectRateLimiter('api'), 'field', 'limit');
+
+    expect(method).toThrow('@Timeout on the method charge: it was compiled as a standard decorator');
+    expect(wholeClass).toThrow('@Timeout on the class Payments:');
+    expect(probe).toThrow('@HealthProbe on the method ping:');
+    expect(field).toThrow(
+      '@InjectRateLimiter on the field limit: it was compiled as a standard decorator, which Nest cannot work with. Set "experimentalDecorators" and "emitDecoratorMetadata" to true in tsconfig.json.',
+    );
+  });
 
   it.each(cases)('%s throws at import, saying where and what', (_what, declare, message) => {
     expect(declare).toThrow(TypeError);
