@@ -110,6 +110,8 @@ function problemsOfRow(row: OptionRow, value: unknown, parent: string): readonly
     if (row.optional === true || row.default !== undefined) return [];
     return [{ path, message: `"${path}" is missing; it must be ${acceptedBy(row)}.` }];
   }
+  const mixed = mixedForms(row, value, path);
+  if (mixed !== undefined) return [mixed];
   const problems = nearestProblems(row, value, path);
   if (problems === undefined) {
     return [{ path, message: `"${path}" must be ${acceptedBy(row)}, got ${describeValue(value)}.` }];
@@ -117,6 +119,22 @@ function problemsOfRow(row: OptionRow, value: unknown, parent: string): readonly
   if (problems.length > 0) return problems;
   const message = row.check?.(value);
   return message === undefined ? [] : [{ path, message }];
+}
+
+/** Options of several forms at once, where each form would do by itself. */
+function mixedForms(row: OptionRow, value: unknown, path: string): FormProblem | undefined {
+  if (!isOfKind({ kind: 'object' }, value)) return undefined;
+  const forms = formsOf(row).flatMap(({ fields }) => (fields === undefined ? [] : [fields.rows]));
+  const given = Object.entries(value as object).flatMap(([name, option]) =>
+    option === undefined ? [] : [name],
+  );
+  const knows = (rows: readonly OptionRow[], name: string) => rows.some((one) => one.name === name);
+  if (forms.length < 2 || forms.some((rows) => given.every((name) => knows(rows, name)))) return undefined;
+  if (!given.every((name) => forms.some((rows) => knows(rows, name)))) return undefined;
+  return {
+    path,
+    message: `"${path}" must be ${acceptedBy(row)}: give one of them, got ${describeValue(value)}.`,
+  };
 }
 
 /** What is wrong by the form that comes nearest; nothing where one accepts it, undefined where all refuse the whole. */

@@ -25,7 +25,7 @@ export function policyToken(kind: PolicyKind, name: string): symbol {
 }
 
 /** `@InjectCircuitBreaker`. Of a rate limit it is that of the rate limiter. */
-function writtenOf(kind: PolicyKind): string {
+export function injectedAs(kind: PolicyKind): string {
   return kind === 'rateLimit'
     ? '@InjectRateLimiter'
     : `@Inject${kind.charAt(0).toUpperCase()}${kind.slice(1)}`;
@@ -37,7 +37,7 @@ function injectPolicy(kind: PolicyKind, name: string): ParameterDecorator & Prop
   injected.set(token, policy);
   const inject = Inject(token);
   return (target: object, key: string | symbol | undefined, index?: number) => {
-    refuseStandardDecorator(writtenOf(kind), key);
+    refuseStandardDecorator(injectedAs(kind), key);
     policy.targets.add(target);
     inject(target, key as string, index as number);
   };

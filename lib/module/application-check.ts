@@ -2,7 +2,7 @@ import type { Type } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 import { refuseProblems } from '../core/option-table.js';
 import type { OptionProblem } from '../core/errors.js';
-import { injectedPolicies, type InjectedPolicy } from '../decorators/inject.decorators.js';
+import { injectedAs, injectedPolicies, type InjectedPolicy } from '../decorators/inject.decorators.js';
 import { recordsOf, registry, type MethodRecord } from '../decorators/method-record.js';
 import { policiesOfInterceptor } from '../decorators/resilience.interceptor.js';
 import { decoratedClassOf, scanProviders } from './class-scan.js';
@@ -64,10 +64,22 @@ export class ApplicationCheck {
     for (const asked of this.askedPolicies()) {
       if (this.checked.has(asked.token)) continue;
       this.checked.add(asked.token);
-      problems.push(...this.policies.nameProblems(asked.kind, asked.name, `The injected ${asked.kind}`));
+      problems.push(...this.injectedProblems(asked));
     }
     for (const plan of plans) problems.push(...checkPlan(plan, this.policies));
     return problems;
+  }
+
+  private injectedProblems({ kind, name, targets }: InjectedPolicy): OptionProblem[] {
+    const types = [...targets].map(
+      (target) => (typeof target === 'function' ? target : target.constructor).name,
+    );
+    const where = `${injectedAs(kind)} in ${types.join(', ')}`;
+    return this.policies.nameProblems(kind, name, where).map((problem) => ({
+      ...problem,
+      // An injection takes no options.
+      message: problem.message.replace('give it options here, or add it', 'add it'),
+    }));
   }
 
   /** Takes over the policies of a module that was loaded after the start. @throws {@link InvalidOptionsError} */
@@ -79,10 +91,21 @@ export class ApplicationCheck {
   private featureProblems(feature: FeaturePolicies): OptionProblem[] {
     if (this.features.has(feature)) return [];
     this.features.add(feature);
-    const problems = feature.problems();
-    return problems.length > 0
-      ? problems
-      : this.policies.configure(feature.policies, 'ResilienceModule.forFeature');
+    const where = this.placeOf(feature);
+    const problems = feature.problems(where);
+    return problems.length > 0 ? problems : this.policies.configure(feature.policies, where);
+  }
+
+  /** By the modules that import it: several may add the same name. */
+  private placeOf(feature: FeaturePolicies): string {
+    const all = [...this.modules.values()];
+    const own = all.find(({ providers }) =>
+      [...providers.values()].some(({ instance }) => instance === feature),
+    );
+    const importers = all
+      .filter(({ imports }) => own !== undefined && imports.has(own))
+      .map(({ name }) => name);
+    return `ResilienceModule.forFeature${importers.length > 0 ? ` (${importers.join(', ')})` : ''}`;
   }
 
   /** One method, or function, alone; `owner` is what it is. @throws {@link InvalidOptionsError} */
@@ -126,7 +149,10 @@ export class ApplicationCheck {
         known.add(type).add(type.prototype);
       }
     }
-    return injectedPolicies().filter(({ targets }) => [...targets].some((target) => known.has(target)));
+    return injectedPolicies().flatMap((asked) => {
+      const targets = [...asked.targets].filter((target) => known.has(target));
+      return targets.length === 0 ? [] : [{ ...asked, targets: new Set(targets) }];
+    });
   }
 
   /** Above a class, decorators are defaults: they need a method that asks for them. */

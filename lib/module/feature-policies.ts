@@ -6,7 +6,8 @@ import { namedPoliciesTable, type NamedPolicies } from './resilience.options.js'
 export class FeaturePolicies {
   constructor(readonly policies: NamedPolicies) {}
 
-  problems(): OptionProblem[] {
-    return checkOptions(namedPoliciesTable, this.policies, 'ResilienceModule.forFeature');
+  /** @param where - As errors shall say who added them. */
+  problems(where: string): OptionProblem[] {
+    return checkOptions(namedPoliciesTable, this.policies, where);
   }
 }

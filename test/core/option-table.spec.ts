@@ -158,6 +158,10 @@ describe('checkOptions', () => {
     [{ capacity: 0 }, '"capacity" must be a number of at least 1, got 0.'],
     [{ capacity: Number.NaN }, '"capacity" must be a number of at least 1, got NaN.'],
     [{ budget: true }, '"budget" must be a non-empty string or false, got true.'],
+    [
+      { window: { calls: 10, duration: '5s' } },
+      '"window" must be an object { calls } or an object { duration, slices }: give one of them, got {"calls":10,"duration":"5s"}.',
+    ],
     [{ maxRetry: 2 }, '"maxRetry" is not an option of @Retry; did you mean "maxRetries"?'],
     [{ MAXRETRIES: 2 }, '"MAXRETRIES" is not an option of @Retry; did you mean "maxRetries"?'],
   ])('PL-07 says of %p what is wrong, what is allowed and what was given', (given, message) => {

@@ -187,7 +187,18 @@ describe('nothing that was asked for is dropped in silence', () => {
     }
 
     expect(await problemsOf({ providers: [Prices] }, { circuitBreakers: { payments: {} } })).toContain(
-      'There is no circuit breaker "paymnts"',
+      '@InjectCircuitBreaker in Prices: There is no circuit breaker "paymnts": add it to forRoot({ circuitBreakers }). Did you mean "payments"?',
+    );
+  });
+
+  it('PL-13 one name in two modules, each named', async () => {
+    @Module({ imports: [ResilienceModule.forFeature({ retries: { mail: { maxRetries: 1 } } })] })
+    class OrdersModule {}
+    @Module({ imports: [ResilienceModule.forFeature({ retries: { mail: { maxRetries: 2 } } })] })
+    class InvoicesModule {}
+
+    expect(await problemsOf({ imports: [OrdersModule, InvoicesModule] })).toContain(
+      'ResilienceModule.forFeature (InvoicesModule) retries.mail: "maxRetries" is 2 here, but 1 at ResilienceModule.forFeature (OrdersModule) retries.mail; one name is one policy.',
     );
   });
 

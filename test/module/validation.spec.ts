@@ -82,7 +82,7 @@ describe('PL-07 options that cannot be', () => {
       '@Bulkhead on PaymentsService.refund: "maxConcurent" is not an option of @Bulkhead; did you mean "maxConcurrent"?',
       '@Retry on PaymentsService.charge: "maxRetries" must be an integer of at least 0, got -1.',
       '@Timeout on ReportsController.build: "duration" must be a duration above 0 (milliseconds, or a string such as "30s"), got 0.',
-      'ResilienceModule.forFeature retries.mail: "jitter" must be a number between 0 and 1, "full", "equal" or "none", got 2.',
+      'ResilienceModule.forFeature (RootTestModule) retries.mail: "jitter" must be a number between 0 and 1, "full", "equal" or "none", got 2.',
       'ResilienceModule.forRoot circuitBreakers.payments: "openDuration" must be a duration above 0 (milliseconds, or a string such as "30s") or a function, got "1 parsec".',
       'ResilienceModule.forRoot: "maxPolicies" must be an integer of at least 1, got 0.',
     ]);
