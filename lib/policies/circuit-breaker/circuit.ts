@@ -101,10 +101,10 @@ export class Circuit {
     private readonly clock: Clock,
     private readonly observer: CircuitObserver,
     /** Which key it stands for, where there are several. */
-    readonly key?: string,
+    readonly key: string | undefined,
     initialState: Exclude<CircuitState, 'half-open'> = settings.initialState,
     /** Whether it stands for several keys, which are others on each instance. */
-    readonly isOverflow = false,
+    readonly isOverflow: boolean,
   ) {
     this.window = createWindow(settings);
     if (initialState !== 'closed') this.set(initialState, 'initial state');

@@ -412,6 +412,48 @@ describe('who waits for a shared limit', () => {
     expect(limit.stats().waiting).toBe(1);
   });
 
+  it('PL-08 RL-02 a question under way is answered, or of no use, though the limit is shared no more', async () => {
+    const { clock, limit, state, log, run } = setUpLine({ capacity: 2, refillPerSecond: 0.001 });
+    const take = state.take.bind(state);
+    let answer = () => {};
+    state.take = async (...asked) => {
+      await new Promise<void>((resolve) => (answer = resolve));
+      return take(...asked);
+    };
+    const caller = new AbortController();
+    run('a', { signal: caller.signal });
+    await clock.advance(0);
+    limit.update({ shared: false });
+    run('b');
+    caller.abort(Object.assign(new Error(), { code: 'GONE' }));
+    await clock.advance(0);
+    answer();
+    await clock.advance(0);
+
+    expect(log.toSorted()).toEqual(['a GONE 0', 'b 0']);
+    expect(limit.stats()).toMatchObject({ waiting: 0, totalAllowed: 1 });
+  });
+
+  it('RL-05 waits where the wait is as long as it may be', async () => {
+    const { clock, limit, log, run } = setUpLine({ capacity: 1, refillPerSecond: 10, maxWait: 100 });
+    run('a');
+    await clock.advance(0);
+    // So that it is known without a question.
+    expect(await limit.acquire()).toMatchObject({ allowed: false, retryAfterMs: 100 });
+    run('b');
+    await clock.advance(100);
+    expect(log).toEqual(['a 0', 'b 100']);
+  });
+
+  it('RL-07 a line is kept for a key while somebody is in it', async () => {
+    const { clock, limit, run } = setUpLine({ capacity: 1, refillPerSecond: 10, key: () => undefined });
+    for (let i = 0; i < 50; i++) run(`${i}`, { key: `${i}` });
+    const { sharedLines } = limit as unknown as { sharedLines: ReadonlyMap<string, unknown> };
+    expect(sharedLines.size).toBe(50);
+    await clock.advance(0);
+    expect(sharedLines.size).toBe(0);
+  });
+
   it('PL-08 is refused where its cost is above the new limit, and those behind it are not', async () => {
     const { clock, limit, log, run } = setUpLine({ capacity: 4, refillPerSecond: 1, maxWait: '1h' });
     run('a', { cost: 4 });
