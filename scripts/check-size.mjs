@@ -12,9 +12,9 @@ const BUDGETS = [
   {
     what: 'a pipeline of five policies',
     names: 'Pipeline, RetryPolicy, CircuitBreakerPolicy, TimeoutPolicy, BulkheadPolicy, FallbackChain',
-    limit: 115,
+    limit: 118,
   },
-  { what: 'the whole entry', names: '*', limit: 330 },
+  { what: 'the whole entry', names: '*', limit: 335 },
 ];
 
 await ensureBuilt();

@@ -1,7 +1,7 @@
 import { Module, type DynamicModule } from '@nestjs/common';
 import { TerminusModule } from '@nestjs/terminus';
 import { checkOptions, refuseProblems, resolveOptions } from '../core/option-table.js';
-import { unregistered } from '../core/unregistered.js';
+import { unregistered } from '../module/unregistered.js';
 import { createHealthController } from './health.controller.js';
 import { HealthMonitor, healthMonitorProvider } from './health-monitor.js';
 import {

@@ -75,11 +75,7 @@ export class ApplicationCheck {
       (target) => (typeof target === 'function' ? target : target.constructor).name,
     );
     const where = `${injectedAs(kind)} in ${types.join(', ')}`;
-    return this.policies.nameProblems(kind, name, where).map((problem) => ({
-      ...problem,
-      // An injection takes no options.
-      message: problem.message.replace('give it options here, or add it', 'add it'),
-    }));
+    return this.policies.nameProblems(kind, name, where, false);
   }
 
   /** Takes over the policies of a module that was loaded after the start. @throws {@link InvalidOptionsError} */

@@ -102,15 +102,18 @@ export class PolicyRegistry {
   /**
    * What is wrong with a bare name, once everybody has spoken: where policies of a kind are configured by name, one that
    * nobody describes is a slip of the pen.
+   *
+   * @param takesOptions - Whether options can be given where the name stands.
    */
-  nameProblems(kind: NamedKind, name: string, where: string): OptionProblem[] {
+  nameProblems(kind: NamedKind, name: string, where: string, takesOptions = true): OptionProblem[] {
     if (this.isDescribed(kind, name)) return [];
     const known = this.namesOf(kind);
     if (known.length === 0 && kind !== 'retryBudget') return [];
     const { title, plural } = POLICY_KINDS[kind];
     const meant = suggest(name, known);
     const hint = meant === undefined ? '' : ` Did you mean "${meant}"?`;
-    const message = `There is no ${title} "${name}": give it options here, or add it to forRoot({ ${plural} }).${hint}`;
+    const add = takesOptions ? 'give it options here, or add it' : 'add it';
+    const message = `There is no ${title} "${name}": ${add} to forRoot({ ${plural} }).${hint}`;
     return [{ where, option: 'name', message }];
   }
 

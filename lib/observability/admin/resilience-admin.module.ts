@@ -1,5 +1,5 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import { unregistered } from '../../core/unregistered.js';
+import { unregistered } from '../../module/unregistered.js';
 import { RUNTIME_TOKEN } from '../../decorators/runtime.js';
 import { EventLog } from '../../module/events/event-log.js';
 import type { ResilienceRuntime } from '../../module/resilience.runtime.js';

@@ -1,5 +1,5 @@
 import { Module, type DynamicModule } from '@nestjs/common';
-import { unregistered } from '../../core/unregistered.js';
+import { unregistered } from '../../module/unregistered.js';
 import { sharedSymbol } from '../../core/identity.js';
 import { createDashboardController } from './dashboard.controller.js';
 import { dashboardSettings, type ResilienceDashboardOptions } from './dashboard.options.js';

@@ -1,7 +1,7 @@
 import { Inject, Module, type DynamicModule, type OnApplicationShutdown } from '@nestjs/common';
 import { sharedSymbol } from '../../core/identity.js';
 import { checkOptions, defineOptions, refuseProblems } from '../../core/option-table.js';
-import { unregistered } from '../../core/unregistered.js';
+import { unregistered } from '../../module/unregistered.js';
 import { ResilienceService } from '../../module/resilience.service.js';
 import { registerResilienceTelemetry, type TelemetryOptions } from './register-telemetry.js';
 

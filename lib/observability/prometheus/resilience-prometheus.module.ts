@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { Registry, collectDefaultMetrics, type RegistryContentType } from 'prom-client';
 import { checkOptions, refuseProblems, resolveOptions } from '../../core/option-table.js';
-import { unregistered } from '../../core/unregistered.js';
+import { unregistered } from '../../module/unregistered.js';
 import { ResilienceService } from '../../module/resilience.service.js';
 import { createMetricsController } from './metrics.controller.js';
 import { METRICS_REGISTRY } from './metrics-registry.js';

@@ -1,5 +1,5 @@
 import type { FactoryProvider, InjectionToken } from '@nestjs/common';
-import { InvalidOptionsError } from './errors.js';
+import { InvalidOptionsError } from '../core/errors.js';
 
 /**
  * For a module that is nothing without its options: stands under the token that `register` provides, and so fails the start
