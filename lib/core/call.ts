@@ -149,6 +149,11 @@ export class Call implements CallInfo, AbortListener {
     if (this.deadline === undefined || deadline < this.deadline) this.deadline = deadline;
   }
 
+  /** How long it has at `now`; `undefined` where nothing bounds it. */
+  remainingMs(now: number): number | undefined {
+    return this.deadline === undefined ? undefined : this.deadline - now;
+  }
+
   /** When the present attempt must be over; calls nested in it must not take longer. */
   get attemptDeadline(): number | undefined {
     const dueAt = this.attemptTimer?.dueAt;

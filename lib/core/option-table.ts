@@ -187,6 +187,17 @@ export function readOptions<Given extends object, Resolved>(
   return resolveOptions(table, given);
 }
 
+/** The problems that `run` is refused with; none where it is not. */
+export function problemsThrownBy(run: () => unknown): readonly OptionProblem[] {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof InvalidOptionsError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
 /** @throws {@link InvalidOptionsError} with all of the problems, where there are any. */
 export function refuseProblems(problems: readonly OptionProblem[]): void {
   if (problems.length > 0) throw new InvalidOptionsError(problems);

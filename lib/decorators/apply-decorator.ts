@@ -1,7 +1,7 @@
 import { UseGuards, UseInterceptors, type Type } from '@nestjs/common';
 import type { OptionProblem } from '../core/errors.js';
 import { propertyOf } from '../core/property.js';
-import { refuseStandardDecorator } from '../core/standard-decorator.js';
+import { refuseStandardDecorator } from './standard-decorator.js';
 import type { PipelineSlot } from '../pipeline/order.js';
 import type { ResilienceDecorator } from './decorator-types.js';
 import { attachToHandler, markMethod } from './method-interceptor.js';

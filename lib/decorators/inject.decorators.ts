@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
 import type { PolicyKind } from '../core/policy.js';
 import { sharedState, sharedSymbol } from '../core/identity.js';
-import { refuseStandardDecorator } from '../core/standard-decorator.js';
+import { refuseStandardDecorator } from './standard-decorator.js';
 
 /** A policy that somebody wants injected. */
 export interface InjectedPolicy {

@@ -8,6 +8,7 @@ import { ModulesContainer } from '@nestjs/core';
 import type { Clock } from '../core/clock.js';
 import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
 import { sharedState } from '../core/identity.js';
+import { problemsThrownBy } from '../core/option-table.js';
 import { answerOf } from '../core/property.js';
 import { CallbackTimer } from '../core/timer-entry.js';
 import { RUNTIME_TOKEN } from '../decorators/runtime.js';
@@ -135,12 +136,8 @@ export class HealthMonitor implements OnModuleInit, OnApplicationBootstrap, OnAp
       problems.push({ where, option: 'name', message });
     }
     names.add(name);
-    try {
-      this.add(new Probe(options, { clock: this.runtime.clock }, where), check);
-    } catch (error) {
-      if (!(error instanceof InvalidOptionsError)) throw error;
-      problems.push(...error.problems);
-    }
+    const add = () => this.add(new Probe(options, { clock: this.runtime.clock }, where), check);
+    problems.push(...problemsThrownBy(add));
   }
 
   private run(monitored: MonitoredProbe): void {

@@ -1,5 +1,5 @@
 import { sharedState } from '../core/identity.js';
-import { refuseStandardDecorator } from '../core/standard-decorator.js';
+import { refuseStandardDecorator } from '../decorators/standard-decorator.js';
 import type { ProbeOptions } from './probe.options.js';
 
 /** A method that checks something. */

@@ -13,18 +13,6 @@ import { checkPlan, declarePlan, planInterceptor, planMethod, type MethodPlan } 
 import type { PolicyRegistry } from './policy-registry.js';
 import { SharedNames } from './shared-names.js';
 
-/** Whether the class has put a method without decorators in the place of this one, and never calls it. */
-function isBypassed(type: Type, record: MethodRecord, records: readonly MethodRecord[]): boolean {
-  const { key, owner } = record;
-  const method = (type.prototype as Record<string | symbol, unknown>)[key];
-  if (owner === type.prototype || typeof method !== 'function') return false;
-  // One further up is below the nearest.
-  if (records.find((one) => one.key === key) !== record) return false;
-  if (records.some(({ interceptor }) => interceptor === method)) return false;
-  const source = Function.prototype.toString.call(method);
-  return !source.includes(`super.${String(key)}`) && !source.includes('super[');
-}
-
 /** Reads all that an application says about its policies, before the first call, and finds what cannot be. */
 export class ApplicationCheck {
   /** What works, but hardly as it was meant. */
@@ -113,7 +101,7 @@ export class ApplicationCheck {
 
   /** What the policies of interceptors will be called, once requests come. */
   private interceptorNameProblems(): OptionProblem[] {
-    if (this.checked.has(this.sharedNames)) return [];
+    if (!this.sharedNames.matter || this.checked.has(this.sharedNames)) return [];
     this.checked.add(this.sharedNames);
     const names = this.sharedNames.copy();
     const problems: OptionProblem[] = [];
@@ -183,4 +171,16 @@ export class ApplicationCheck {
       return [...declarePlan(plan, type, this.policies), ...this.sharedNames.problems(plan, [type, record])];
     });
   }
+}
+
+/** Whether the class has put a method without decorators in the place of this one, and never calls it. */
+function isBypassed(type: Type, record: MethodRecord, records: readonly MethodRecord[]): boolean {
+  const { key, owner } = record;
+  const method = (type.prototype as Record<string | symbol, unknown>)[key];
+  if (owner === type.prototype || typeof method !== 'function') return false;
+  // One further up is below the nearest.
+  if (records.find((one) => one.key === key) !== record) return false;
+  if (records.some(({ interceptor }) => interceptor === method)) return false;
+  const source = Function.prototype.toString.call(method);
+  return !source.includes(`super.${String(key)}`) && !source.includes('super[');
 }

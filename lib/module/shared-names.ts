@@ -31,6 +31,11 @@ export class SharedNames {
     });
   }
 
+  /** Whether there is anybody to share with. */
+  get matter(): boolean {
+    return this.policies.environment.fleet !== undefined;
+  }
+
   /** For what may come to be. */
   copy(): SharedNames {
     const copy = new SharedNames(this.policies);
@@ -39,8 +44,7 @@ export class SharedNames {
   }
 
   private isShared({ kind, name, options, instance }: PolicyRequest): boolean {
-    if (this.policies.environment.fleet === undefined || name !== undefined || instance !== undefined)
-      return false;
+    if (!this.matter || name !== undefined || instance !== undefined) return false;
     const given = this.policies.optionsOf(kind, undefined, options);
     const levels: unknown = propertyOf(given, 'levels');
     const parts: unknown[] = Array.isArray(levels) ? levels : [given];

@@ -1,7 +1,6 @@
 import type { Type } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
-import { InvalidOptionsError, type OptionProblem } from '../core/errors.js';
-import { refuseProblems, resolveOptions } from '../core/option-table.js';
+import { problemsThrownBy, refuseProblems, resolveOptions } from '../core/option-table.js';
 import { recordsOf } from '../decorators/method-record.js';
 import { RUNTIME_KEY, bindingOf, setBinding } from '../decorators/runtime.js';
 import { drainingTable } from '../draining/draining.options.js';
@@ -55,7 +54,7 @@ export function bindResilience<T extends object>(
   );
   const binding = runtime.bind(instance.constructor as Type);
   // All at once, as when an application starts: a policy can be found before the first call.
-  refuseProblems(records.flatMap((record) => problemsOf(() => runtime.compiled(binding, record))));
+  refuseProblems(records.flatMap((record) => problemsThrownBy(() => runtime.compiled(binding, record))));
   for (const record of records) binding.compile(record);
   setBinding(instance, runtime);
   const draining = new DrainingService(resolveOptions(drainingTable, {}), {
@@ -74,14 +73,4 @@ export function bindResilience<T extends object>(
       delete (instance as { [RUNTIME_KEY]?: unknown })[RUNTIME_KEY];
     },
   };
-}
-
-function problemsOf(run: () => unknown): readonly OptionProblem[] {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof InvalidOptionsError) return error.problems;
-    throw error;
-  }
-  return [];
 }

@@ -110,7 +110,7 @@ export class SharedCircuit extends TimerEntry implements CircuitGuide {
     if (circuit.isGuidedHalfOpen) {
       const isFull = now < this.fullUntil || this.asking >= this.owner.settings().halfOpenMaxCalls;
       if (isFull) throw this.owner.refusal(circuit);
-      return new ProbeWait(call, this, call.deadline === undefined ? undefined : call.deadline - now);
+      return new ProbeWait(call, this, call.remainingMs(now));
     }
     if (!this.rampLets()) throw this.owner.refusal(circuit);
     return circuit.admit();

@@ -224,8 +224,7 @@ export class IdempotencyPolicy implements Policy, Driver {
     const { store } = this;
     const { leaseMs } = this.settings;
     try {
-      const remainingMs = call.deadline === undefined ? undefined : call.deadline - this.clock.now();
-      begun = await store.begin(key, fingerprint, leaseMs, remainingMs);
+      begun = await store.begin(key, fingerprint, leaseMs, call.remainingMs(this.clock.now()));
     } catch (error) {
       land(ABANDONED);
       throw error;

@@ -102,8 +102,7 @@ export class SharedLine<P> {
 
   private async hear(turn: SharedTurn<P>, epoch: number): Promise<void> {
     const { call, cost } = turn;
-    const remainingMs = call.deadline === undefined ? undefined : call.deadline - this.clock.now();
-    const decision = await this.source.decide(cost, remainingMs);
+    const decision = await this.source.decide(cost, call.remainingMs(this.clock.now()));
     this.asked--;
     if (decision.allowed) this.give(turn);
     else this.deny(turn, decision, epoch === this.epoch);

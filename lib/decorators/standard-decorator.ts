@@ -1,4 +1,4 @@
-import { propertyOf } from './property.js';
+import { propertyOf } from '../core/property.js';
 
 /**
  * For what every decorator of ours is given as its second argument: a compiler that knows standard decorators only gives a
