@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { Redis } from 'ioredis';
 import { Fallback, FallbackChain, FallbackLevel, ResilienceModule } from 'nestjs-breakwater';
 import { redisState } from 'nestjs-breakwater/redis';
-import { canOwnRedis, canRunRedis, startRedis, type RedisServer } from './server.js';
+import { canOwnRedis, canRunRedis, startRedis } from './server.js';
+import { withRedis } from './with-redis.js';
 
 const { DISTRIBUTED_CACHE } = FallbackLevel;
 const shared = [{ level: DISTRIBUTED_CACHE, shared: true }] as const;
@@ -26,23 +27,12 @@ const until = async (condition: () => Promise<unknown>) => {
 };
 
 (canRunRedis ? describe : describe.skip)('answers that instances share', () => {
-  let server: RedisServer;
-  let client: Redis;
-
-  beforeAll(async () => {
-    server = await startRedis();
-    client = new Redis(server.url);
-  });
-
-  afterAll(async () => {
-    client?.disconnect();
-    await server?.stop();
-  });
+  const redis = withRedis();
 
   it('FB-06 SS-08 what one application got another gives; it expires, and shows nobody what it is about', async () => {
     const app = `test-${randomUUID()}`;
     const start = async () => {
-      const sharedState = redisState(client, { app, timeout: '5s' });
+      const sharedState = redisState(redis.client, { app, timeout: '5s' });
       const module = await Test.createTestingModule({
         imports: [ResilienceModule.forRoot({ sharedState })],
         providers: [Rates],
@@ -54,7 +44,7 @@ const until = async (condition: () => Promise<unknown>) => {
     const others = second.get(Rates);
     others.isDown = true;
     await first.get(Rates).of('EUR');
-    const keys = () => client.keys(`resilience:{${app}:fallback:*`);
+    const keys = () => redis.client.keys(`resilience:{${app}:fallback:*`);
     await until(async () => (await keys()).length === 1);
 
     expect(await others.of('EUR')).toEqual({ currency: 'EUR', rate: 1.25 });
@@ -62,7 +52,7 @@ const until = async (condition: () => Promise<unknown>) => {
     const [key] = (await keys()) as [string];
     expect(key).not.toContain('EUR');
     // Five minutes, and an hour more.
-    expect(Math.abs((await client.pttl(key)) - 3_900_000)).toBeLessThan(60_000);
+    expect(Math.abs((await redis.client.pttl(key)) - 3_900_000)).toBeLessThan(60_000);
     await first.close();
     await second.close();
   });

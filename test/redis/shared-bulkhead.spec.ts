@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Injectable } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import { Redis } from 'ioredis';
 import { Bulkhead, BulkheadFullError, BulkheadPolicy, ResilienceModule } from 'nestjs-breakwater';
 import { redisState, type RedisState } from 'nestjs-breakwater/redis';
 import { seededRandom } from 'nestjs-breakwater/testing';
-import { canOwnRedis, canRunRedis, startRedis, type RedisServer } from './server.js';
+import { canOwnRedis, canRunRedis, startRedis } from './server.js';
+import { withRedis } from './with-redis.js';
 
 /** Calls that run until they are let go. */
 class Work {
@@ -61,22 +62,14 @@ class Search {
 }
 
 (canRunRedis ? describe : describe.skip)('a bulkhead that instances share', () => {
-  let server: RedisServer;
-  let client: Redis;
-
-  beforeAll(async () => {
-    server = await startRedis();
-    client = new Redis(server.url);
-  });
-
-  afterAll(async () => {
-    client?.disconnect();
-    await server?.stop();
-  });
+  const redis = withRedis();
 
   it('SS-02 two instances run ten calls together, and give back what they held', async () => {
     const app = `test-${randomUUID()}`;
-    const states = [1, 2].map(() => redisState(client, { app, timeout: '5s' })) as [RedisState, RedisState];
+    const states = [1, 2].map(() => redisState(redis.client, { app, timeout: '5s' })) as [
+      RedisState,
+      RedisState,
+    ];
     const [first, second] = states.map(
       (state) =>
         new BulkheadPolicy(
@@ -101,13 +94,13 @@ class Search {
     expect(first.stats()).toMatchObject({ activeCalls: 10, shared: { held: 10, source: 'store' } });
     await Promise.all([some.finish(), more.finish()]);
     await until(() => settled(first));
-    await until(async () => (await client.keys(`resilience:{${app}:*`)).length === 0);
+    await until(async () => (await redis.client.keys(`resilience:{${app}:*`)).length === 0);
     for (const state of states) await state.close();
   });
 
   it('SS-02 BH-01 four busy instances never run more than the limit, and all that wait have their turn', async () => {
     const app = `test-${randomUUID()}`;
-    const states = Array.from({ length: 4 }, () => redisState(client, { app, timeout: '5s' }));
+    const states = Array.from({ length: 4 }, () => redisState(redis.client, { app, timeout: '5s' }));
     const bulkheads = states.map(
       (state) =>
         new BulkheadPolicy(
@@ -130,14 +123,14 @@ class Search {
 
     expect([ended, most]).toEqual([800, 10]);
     await until(() => bulkheads.every(settled));
-    await until(async () => (await client.keys(`resilience:{${app}:*`)).length === 0);
+    await until(async () => (await redis.client.keys(`resilience:{${app}:*`)).length === 0);
     for (const state of states) await state.close();
   });
 
   it('SS-02 an application that closes gives its permits to the others at once', async () => {
     const app = `test-${randomUUID()}`;
     const start = async () => {
-      const sharedState = redisState(client, { app, timeout: '5s' });
+      const sharedState = redisState(redis.client, { app, timeout: '5s' });
       const module = await Test.createTestingModule({
         imports: [ResilienceModule.forRoot({ sharedState })],
         providers: [Search],

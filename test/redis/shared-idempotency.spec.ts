@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { beforeEach, describe, expect, it } from '@jest/globals';
 import { Redis } from 'ioredis';
 import {
   IdempotencyConflictError,
@@ -13,35 +13,25 @@ import { BEGIN } from '../../lib/shared-state/redis/scripts.js';
 import { driverOf, type StoreDriver } from '../../lib/shared-state/redis/drivers.js';
 import { ManualClock } from '../../lib/testing/index.js';
 import { deferred } from '../policies/deferred.js';
-import { canOwnRedis, canRunRedis, startRedis, type RedisServer } from './server.js';
+import { canOwnRedis, canRunRedis, startRedis } from './server.js';
+import { withRedis } from './with-redis.js';
 
 const once = { idempotencyKey: 'order 1' };
 const errorOf = (call: Promise<unknown>) => call.catch((error: unknown) => error);
 
 (canRunRedis ? describe : describe.skip)('idempotency that instances share', () => {
-  let server: RedisServer;
-  let client: Redis;
+  const redis = withRedis();
   let app: string;
-
-  beforeAll(async () => {
-    server = await startRedis();
-    client = new Redis(server.url);
-  });
 
   beforeEach(() => {
     app = `test-${randomUUID()}`;
-  });
-
-  afterAll(async () => {
-    client?.disconnect();
-    await server?.stop();
   });
 
   const instance = (options: IdempotencyOptions = {}) =>
     new IdempotencyPolicy(
       'orders',
       { shared: true, ...options },
-      { fleet: { state: redisState(client, { app, timeout: '5s' }), size: 2 } },
+      { fleet: { state: redisState(redis.client, { app, timeout: '5s' }), size: 2 } },
     );
 
   it('SS-03 a key runs on one instance at a time, and its outcome is what all of them answer', async () => {
@@ -114,7 +104,7 @@ const errorOf = (call: Promise<unknown>) => call.catch((error: unknown) => error
   });
 
   it('ID-02 a beginning that was answered too late leaves its key to nobody', async () => {
-    const real = driverOf(client);
+    const real = driverOf(redis.client);
     const held: (() => void)[] = [];
     let isSlow = false;
     const slow: Pick<StoreDriver, 'run' | 'nodeOf'> = {

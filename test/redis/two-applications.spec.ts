@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { describe, expect, it } from '@jest/globals';
 import { Injectable, Module, type Type } from '@nestjs/common';
 import { Test, type TestingModule } from '@nestjs/testing';
-import { Redis } from 'ioredis';
 import { Idempotent, ResilienceModule, ResilienceService } from 'nestjs-breakwater';
 import { redisState } from 'nestjs-breakwater/redis';
-import { canRunRedis, startRedis, type RedisServer } from './server.js';
+import { canRunRedis } from './server.js';
+import { withRedis } from './with-redis.js';
 
 @Injectable()
 class Orders {
@@ -18,21 +18,10 @@ class Orders {
 (canRunRedis ? describe : describe.skip)(
   'two applications of one module, and so with one shared state',
   () => {
-    let server: RedisServer;
-    let client: Redis;
-
-    beforeAll(async () => {
-      server = await startRedis();
-      client = new Redis(server.url);
-    });
-
-    afterAll(async () => {
-      client?.disconnect();
-      await server?.stop();
-    });
+    const redis = withRedis();
 
     function moduleWithState(): Type {
-      const sharedState = redisState(client, { app: `test-${randomUUID()}`, timeout: '5s' });
+      const sharedState = redisState(redis.client, { app: `test-${randomUUID()}`, timeout: '5s' });
       @Module({ imports: [ResilienceModule.forRoot({ sharedState })], providers: [Orders] })
       class AppModule {}
       return AppModule;
